@@ -1,0 +1,286 @@
+"""Chips: the array with its guard and tape, and `connect`, which opens one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwloop import device_file
+from hwloop.backend import AbortReport, CrossbarBackend, Ticket, open_backend
+from hwloop.capabilities import Capabilities, Configuration, Limits
+from hwloop.crossbar.batch import Batch
+from hwloop.crossbar.tile import Tile
+from hwloop.device_file import DeviceFile
+from hwloop.errors import CapabilityError, ConfigurationError
+from hwloop.guard import Guard
+from hwloop.lowering import Lowered
+from hwloop.operations import Configure, Operation, Restore, Result, Snapshot, Wait
+from hwloop.tape import HashTape, TapeSink
+
+L = TypeVar("L")
+
+
+def connect(
+    url: str,
+    *,
+    device: str | None = None,
+    limits: Limits | None = None,
+    arm: str | None = None,
+    tape: TapeSink | None = None,
+    lowerings: Iterable[str] = (),
+) -> Chip:
+    """Open the array that a URL names, with guard, tape and worker inside.
+
+    Args:
+        url: for example `sim:reram-om,shape=64x64,seed=1`.
+        device: name or path of the device file; the backend's own by default.
+        limits: further limits of the bench; the tightest of all wins.
+        arm: id of the physical chip that may be moved; virtual arrays need none.
+        tape: where operations and results are recorded; by default only their hash is kept.
+        lowerings: names of lowerings that build missing capabilities (`hwloop.lowering.LOWERINGS`).
+
+    Raises:
+        ConfigurationError: URL, device file or lowering is wrong.
+    """
+    return Chip(
+        open_backend(url), device=device, limits=limits, arm=arm, tape=tape, lowerings=lowerings
+    )
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a chip has done since it was opened.
+
+    Attributes:
+        operations: operations executed.
+        pulses: pulses given, all cells together.
+        ticks: chip time, in ticks.
+    """
+
+    operations: int = 0
+    pulses: int = 0
+    ticks: int = 0
+
+
+class Submission:
+    """Operations on their way through the array; `results` waits for them."""
+
+    __slots__ = ("_chip", "_combine", "_results", "ticket")
+
+    def __init__(
+        self, chip: Chip, ticket: Ticket, combine: Callable[[list[Result]], list[Result]] | None
+    ) -> None:
+        self._chip = chip
+        self.ticket = ticket
+        self._combine = combine
+        self._results: list[Result] | None = None
+
+    def results(self) -> list[Result]:
+        """Return one result per operation, waiting if need be."""
+        if self._results is None:
+            self._chip._collect(self)
+        assert self._results is not None
+        return self._results
+
+    def _finish(self, raw: list[Result]) -> None:
+        self._results = raw if self._combine is None else self._combine(raw)
+
+
+class Chip:
+    """An array with its guard and tape; `chip[i]` is tile i.
+
+    Attributes:
+        capabilities: what the array can do.
+        device: the device file that describes its cells, or None.
+        guard: the limits in force, and the ledger.
+        tape: the record.
+        totals: operations, pulses and chip time so far.
+    """
+
+    def __init__(
+        self,
+        backend: CrossbarBackend,
+        *,
+        device: str | None = None,
+        limits: Limits | None = None,
+        arm: str | None = None,
+        tape: TapeSink | None = None,
+        lowerings: Iterable[str] = (),
+    ) -> None:
+        self.backend = backend
+        own = backend.describe()
+        self._lowered = Lowered(own, lowerings)
+        self.capabilities: Capabilities = self._lowered.capabilities
+        name = device or self.capabilities.device
+        self.device: DeviceFile | None = None if name is None else device_file.load(name)
+        configuration = self.capabilities.configuration
+        if self.device is not None:
+            configuration = Configuration(
+                shapes=configuration.shapes or self.device.shapes,
+                limits=configuration.limits.tightened(self.device.limits),
+            )
+        if limits is not None:
+            configuration = Configuration(
+                shapes=configuration.shapes, limits=configuration.limits.tightened(limits)
+            )
+        armed = self.capabilities.kind == "virtual"
+        if not armed and arm is not None:
+            if arm != self.capabilities.chip_id:
+                raise ConfigurationError(
+                    f"armed chip {arm!r}, but {self.capabilities.chip_id!r} is connected"
+                )
+            if self.device is not None and self.device.conductance.normalised:
+                raise ConfigurationError(
+                    f"device file {name!r} is in normalised units and cannot arm a physical chip",
+                    remedy="name a device file with measured conductances",
+                )
+            armed = True
+        self.guard = Guard(own, configuration, armed=armed)
+        self.tape: TapeSink = tape if tape is not None else HashTape()
+        self.totals = Totals()
+        self.next_id = 1
+        self.next_ordinal = 1
+        self._outstanding: deque[Submission] = deque()
+        self._tiles = [Tile(self, i) for i in range(len(self.capabilities.tiles))]
+        self._closed = False
+        self.submit([Configure(content_json=configuration.canonical())]).results()
+
+    def __getitem__(self, index: int) -> Tile:
+        """Return a tile."""
+        if not 0 <= index < len(self._tiles):
+            raise ConfigurationError(
+                f"tile {index} does not exist: {self.capabilities.name} has {len(self._tiles)}"
+            )
+        return self._tiles[index]
+
+    def __len__(self) -> int:
+        """Return the number of tiles."""
+        return len(self._tiles)
+
+    def __enter__(self) -> Chip:
+        """Return the chip itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the chip; an interrupted or failed block aborts what is queued first."""
+        if error is not None:
+            self.abort()
+            self._outstanding.clear()
+        self.close()
+
+    @property
+    def configuration(self) -> Configuration:
+        """Pulse shapes and limits in force."""
+        return self.guard.configuration
+
+    @property
+    def configuration_hash(self) -> int:
+        """Hash of `configuration`, named by every consuming operation."""
+        return self.guard.configuration_hash
+
+    @property
+    def default_shape(self) -> str:
+        """Name of the first pulse shape."""
+        return next(iter(self.configuration.shapes))
+
+    @property
+    def chip_seconds(self) -> float:
+        """Chip time so far."""
+        return self.totals.ticks * self.capabilities.tick_seconds
+
+    def identity(self) -> dict[str, int]:
+        """Return a fresh id and noise ordinal for an operation, as keyword arguments."""
+        self.next_id += 1
+        self.next_ordinal += 1
+        return {"id": self.next_id - 1, "ordinal": self.next_ordinal - 1}
+
+    def submit(self, operations: Sequence[Operation]) -> Submission:
+        """Send operations, in order; returns at once."""
+        operations, combine = self._lowered.rewrite(operations, self.identity)
+        self.guard.admit(operations)
+        self.tape.operations(operations)
+        submission = Submission(self, self.backend.submit(operations), combine)
+        self._outstanding.append(submission)
+        return submission
+
+    def flush(self) -> None:
+        """Wait until everything that was submitted is done and on the tape."""
+        while self._outstanding:
+            self._collect(self._outstanding[-1])
+
+    def lowering(self, kind: type[L]) -> L:
+        """Return a lowering in use, for example `HostReference`, to tell it what it has to know."""
+        return self._lowered.step(kind)
+
+    def batch(self) -> Batch:
+        """Return a batch: one submission for many operations, sent when its block ends."""
+        return Batch(self)
+
+    def wait(self, seconds: float) -> None:
+        """Let the chip's clock run."""
+        ticks = round(seconds / self.capabilities.tick_seconds)
+        self.submit([Wait(ticks=ticks, **self.identity())]).results()
+
+    def snapshot(self) -> list[NDArray[np.uint32]]:
+        """Return the whole state of each tile of a virtual array; leaves no trace on the tape."""
+        self.flush()
+        operations = [Snapshot(tile=i) for i in range(len(self))]
+        self._needs("snapshot")
+        return [r.values for r in self.backend.wait(self.backend.submit(operations))]  # type: ignore[misc]
+
+    def restore(self, states: Sequence[NDArray[np.uint32]]) -> None:
+        """Write the whole state of each tile of a virtual array; leaves no trace on the tape."""
+        self.flush()
+        self._needs("restore")
+        operations = [Restore(tile=i, state=state) for i, state in enumerate(states)]
+        self.guard.admit(operations)
+        self.backend.wait(self.backend.submit(operations))
+
+    def abort(self) -> AbortReport:
+        """Idle the lines at once, cut the operation under way short, and drop what is queued."""
+        report = self.backend.abort()
+        self.tape.event({"abort": {"not_applied": list(report.not_applied)}})
+        self.backend.clear()
+        return report
+
+    def close(self) -> None:
+        """Finish what is queued, idle the lines, and close backend and tape."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.flush()
+        finally:
+            self.backend.close()
+            self.tape.close()
+
+    def _needs(self, kind: str) -> None:
+        if kind not in self.capabilities.operations:
+            raise CapabilityError(
+                f"{self.capabilities.name} has no {kind!r}: only virtual arrays show their state"
+            )
+
+    def _collect(self, wanted: Submission) -> None:
+        while self._outstanding:
+            first = self._outstanding.popleft()
+            results = self.backend.wait(first.ticket)
+            self.tape.results(results)
+            totals = self.totals
+            for result in results:
+                totals.operations += 1
+                totals.pulses += result.fired
+                totals.ticks += result.ticks
+            first._finish(results)
+            if first is wanted:
+                return
