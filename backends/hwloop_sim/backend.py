@@ -1,0 +1,449 @@
+"""The simulated array as a backend: checks operations, and executes them at once."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from hwloop import random
+from hwloop.backend import AbortReport, Ticket
+from hwloop.capabilities import Capabilities, Configuration, Converter, TileCapabilities
+from hwloop.device_file import DeviceFile
+from hwloop.errors import CapabilityError, CrossbarError, DeviceError
+from hwloop.operations import (
+    GAIN_ONE,
+    Configure,
+    Direction,
+    Operation,
+    OuterTrains,
+    OuterUpdate,
+    Pulse,
+    ReadCells,
+    Restore,
+    Result,
+    Snapshot,
+    Vmm,
+    Wait,
+)
+from hwloop_sim import core, population
+from hwloop_sim.periphery import Periphery, code_max
+from hwloop_sim.tile import Lines, Tile
+
+TICK_SECONDS = 1e-9
+_MOST_SAMPLES = 1 << 24
+
+
+class SimBackend:
+    """A simulated array; operations are executed in `submit`, in the caller's thread.
+
+    Args:
+        device: the device that the cells follow.
+        shapes: rows and columns of each tile.
+        periphery: the converters of all tiles.
+        seed: of the cells and of all noise.
+        threads: most threads of one operation.
+        overrides: values that replace some of the device's, for `population.draw`.
+        address: what the user called the device.
+    """
+
+    def __init__(
+        self,
+        device: DeviceFile,
+        shapes: Sequence[tuple[int, int]],
+        periphery: Periphery,
+        *,
+        seed: int = 1,
+        threads: int = 1,
+        overrides: dict[str, str] | None = None,
+        address: str | None = None,
+    ) -> None:
+        self._tiles = [
+            Tile(
+                population.draw(device, rows, cols, seed=seed, tile=n, overrides=overrides or {}),
+                periphery,
+                index=n,
+                seed=seed,
+                threads=threads,
+            )
+            for n, (rows, cols) in enumerate(shapes)
+        ]
+        self._read_ticks = _ticks(periphery.read_seconds)
+        self._offered = Configuration(shapes=device.shapes, limits=device.limits)
+        self._installed: Configuration | None = None
+        self._installed_hash = 0
+        self._capabilities = _capabilities(device, shapes, periphery, self._offered, seed, address)
+        self._failure: CrossbarError | None = None
+        self._latched = False
+        self._aborted = threading.Event()
+        self._executing = threading.Lock()
+        self._waiting: list[Operation] = []
+        self._execute: dict[type[Operation], Callable[[Any], Result]] = {
+            Vmm: self._vmm,
+            ReadCells: self._read_cells,
+            Pulse: self._pulse,
+            OuterUpdate: self._outer_update,
+            OuterTrains: self._outer_trains,
+            Configure: self._configure,
+            Wait: self._wait,
+            Snapshot: self._snapshot,
+            Restore: self._restore,
+        }
+
+    def describe(self) -> Capabilities:
+        """Return what the array can do."""
+        return self._capabilities
+
+    def submit(self, operations: Sequence[Operation]) -> Ticket:
+        """Execute operations; a failure shows in `wait` or in the next `submit`."""
+        self._raise_failure()
+        ticket = Ticket(operations)
+        self._waiting = list(operations)[::-1]
+        while self._waiting:
+            with self._executing:
+                if not self._waiting:
+                    break
+                operation = self._waiting[-1]
+                if self._latched or self._aborted.is_set():
+                    error: CrossbarError = DeviceError(
+                        "not executed: the array is latched after a failure or an abort",
+                        remedy="look at the first error, then clear()",
+                    )
+                    self._fail(ticket, operation, error)
+                    break
+                self._waiting.pop()
+                try:
+                    ticket.results.append(self._one(operation))
+                except CrossbarError as refused:
+                    self._fail(ticket, operation, refused)
+                    break
+        self._waiting = []
+        ticket.done.set()
+        return ticket
+
+    def wait(self, ticket: Ticket, timeout: float | None = None) -> list[Result]:
+        """Return the results of a submission, one per operation."""
+        if ticket.error is not None:
+            if self._failure is ticket.error:
+                self._failure = None
+            raise ticket.error
+        return ticket.results
+
+    def idle(self) -> None:
+        """Do nothing: a simulated line is always idle between operations."""
+
+    def abort(self) -> AbortReport:
+        """Execute nothing more until `clear`; the operation under way is finished."""
+        self._aborted.set()
+        with self._executing:
+            not_applied = tuple(operation.id for operation in reversed(self._waiting))
+            self._latched = True
+        return AbortReport(None, not_applied)
+
+    def clear(self) -> None:
+        """Allow execution again after a failure or an abort."""
+        self._failure = None
+        self._latched = False
+        self._aborted.clear()
+
+    def close(self) -> None:
+        """Let the threads go."""
+        for tile in self._tiles:
+            tile.close()
+        self._raise_failure()
+
+    def pulses(self, tile: int) -> NDArray[np.uint32]:
+        """Return the pulses that each cell of a tile has had, shape (rows, cols)."""
+        return self._tiles[tile].pulses.copy()
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _fail(self, ticket: Ticket, operation: Operation, error: CrossbarError) -> None:
+        error.operation_id = error.operation_id or operation.id
+        ticket.error = self._failure = error
+        self._latched = True
+
+    def _one(self, operation: Operation) -> Result:
+        execute = self._execute.get(type(operation))
+        if execute is None:
+            raise CapabilityError(
+                f"a simulated array does not understand {operation.kind!r}",
+                remedy=f"it understands {', '.join(sorted(self._capabilities.operations))}",
+            )
+        if not 0 <= operation.tile < len(self._tiles):
+            raise DeviceError(
+                f"{operation.kind}: tile {operation.tile}: expected 0 to {len(self._tiles) - 1}"
+            )
+        return execute(operation)
+
+    def _vmm(self, operation: Vmm) -> Result:
+        tile = self._tiles[operation.tile]
+        driven = tile.cols if operation.direction == Direction.FORWARD else tile.rows
+        _check(operation, "codes", operation.codes, (None, driven), self._dac_max(operation))
+        values, saturated = tile.vmm(
+            operation.direction, operation.plane, operation.codes, ordinal=operation.ordinal
+        )
+        return Result(
+            id=operation.id,
+            values=values,
+            saturated=saturated,
+            ticks=len(values) * self._read_ticks,
+        )
+
+    def _read_cells(self, operation: ReadCells) -> Result:
+        tile = self._tiles[operation.tile]
+        most = self._capabilities.tiles[operation.tile].average_max
+        if not 1 <= operation.average <= most:
+            raise DeviceError(f"read_cells: average {operation.average}: expected 1 to {most}")
+        values, saturated = tile.read_cells(
+            operation.plane,
+            _lines(operation, "rows", operation.rows, tile.rows),
+            _lines(operation, "cols", operation.cols, tile.cols),
+            average=operation.average,
+            ordinal=operation.ordinal,
+        )
+        # One line at a time, all of its cells together, along the shorter side of the block.
+        reads = min(values.shape) * operation.average
+        return Result(
+            id=operation.id, values=values, saturated=saturated, ticks=reads * self._read_ticks
+        )
+
+    def _pulse(self, operation: Pulse) -> Result:
+        tile = self._tiles[operation.tile]
+        up, down = self._widths(operation)
+        rows = _lines(operation, "rows", operation.rows, tile.rows)
+        cols = _lines(operation, "cols", operation.cols, tile.cols)
+        shape = (
+            tile.rows if rows is None else len(rows),
+            tile.cols if cols is None else len(cols),
+        )
+        _check(operation, "counts", operation.counts, shape, 2**15 - 1)
+        fired = tile.pulse(rows, cols, operation.counts, ordinal=operation.ordinal)
+        # Row by row; the cells of a row together, up pulses before down pulses.
+        highest = operation.counts.max(axis=1, initial=0).sum(dtype=np.int64)
+        lowest = operation.counts.min(axis=1, initial=0).sum(dtype=np.int64)
+        return Result(id=operation.id, fired=fired, ticks=int(highest * up - lowest * down))
+
+    def _outer_update(self, operation: OuterUpdate) -> Result:
+        tile = self._tiles[operation.tile]
+        up, down = self._widths(operation)
+        capabilities = self._capabilities.tiles[operation.tile]
+        largest = capabilities.update_code_max
+        samples = len(operation.train_lengths)
+        _check(operation, "x_codes", operation.x_codes, (samples, tile.cols), largest)
+        _check(operation, "d_codes", operation.d_codes, (samples, tile.rows), largest)
+        _check(
+            operation,
+            "train_lengths",
+            operation.train_lengths,
+            (samples,),
+            capabilities.longest_train,
+            least=0,
+        )
+        _check(operation, "x_gains", operation.x_gains, (samples,), GAIN_ONE, least=1)
+        _check(operation, "d_gains", operation.d_gains, (samples,), GAIN_ONE, least=1)
+        fired = tile.outer_update(
+            operation.x_codes,
+            operation.d_codes,
+            operation.train_lengths,
+            operation.x_gains,
+            operation.d_gains,
+            ordinal=operation.ordinal,
+        )
+        slots = int(operation.train_lengths.sum(dtype=np.int64))
+        return Result(id=operation.id, fired=fired, ticks=slots * (up + down))
+
+    def _outer_trains(self, operation: OuterTrains) -> Result:
+        tile = self._tiles[operation.tile]
+        up, down = self._widths(operation)
+        _check(operation, "x_trains", operation.x_trains, (None, None, tile.cols), 1)
+        samples, slots, _ = operation.x_trains.shape
+        _check(operation, "d_trains", operation.d_trains, (samples, slots, tile.rows), 1)
+        longest = self._capabilities.tiles[operation.tile].longest_train
+        if slots > longest:
+            raise DeviceError(f"outer_trains: {slots} slots: expected at most {longest}")
+        fired = tile.outer_trains(operation.x_trains, operation.d_trains, ordinal=operation.ordinal)
+        return Result(id=operation.id, fired=fired, ticks=samples * slots * (up + down))
+
+    def _configure(self, operation: Configure) -> Result:
+        try:
+            configuration = Configuration.model_validate_json(operation.content_json)
+        except ValidationError as error:
+            raise DeviceError(f"configure: not a configuration: {error}") from error
+        for name, shape in configuration.shapes.items():
+            if self._offered.shapes.get(name) != shape:
+                raise CapabilityError(
+                    f"configure: pulse shape {name!r}: the model holds for its own shapes only",
+                    remedy="use as the device file gives them: "
+                    + ", ".join(sorted(self._offered.shapes)),
+                )
+        limits = configuration.limits
+        if limits.tightened(self._offered.limits) != limits:
+            raise DeviceError(
+                "configure: limits are looser than those of the device",
+                remedy="tighten them by `Limits.tightened` of the device's own limits",
+            )
+        self._installed, self._installed_hash = configuration, configuration.hash()
+        return Result(id=operation.id)
+
+    def _wait(self, operation: Wait) -> Result:
+        if operation.ticks < 0:
+            raise DeviceError(f"wait: {operation.ticks} ticks: expected 0 or more")
+        return Result(id=operation.id, ticks=operation.ticks)
+
+    def _snapshot(self, operation: Snapshot) -> Result:
+        return Result(id=operation.id, values=self._tiles[operation.tile].snapshot())
+
+    def _restore(self, operation: Restore) -> Result:
+        tile = self._tiles[operation.tile]
+        expected = (4, tile.rows, tile.cols)
+        if operation.state.shape != expected or operation.state.dtype != np.uint32:
+            raise DeviceError(
+                f"restore: state {operation.state.dtype} {operation.state.shape}: "
+                f"expected uint32 {expected}"
+            )
+        tile.restore(operation.state)
+        return Result(id=operation.id)
+
+    def _dac_max(self, operation: Operation) -> int:
+        return self._capabilities.tiles[operation.tile].dac.code_max
+
+    def _widths(self, operation: Pulse | OuterUpdate | OuterTrains) -> tuple[int, int]:
+        """Return the ticks of an up and a down pulse; refuse what is not installed."""
+        if self._installed is None:
+            raise DeviceError(
+                f"{operation.kind}: no configuration is installed", remedy="send Configure first"
+            )
+        if operation.configuration != self._installed_hash:
+            raise DeviceError(
+                f"{operation.kind}: configuration {operation.configuration:#x} is not the one "
+                f"installed, {self._installed_hash:#x}",
+                remedy="send Configure, then name the hash of its configuration",
+            )
+        shape = self._installed.shapes.get(operation.shape)
+        if shape is None:
+            raise DeviceError(
+                f"{operation.kind}: pulse shape {operation.shape!r} is not installed",
+                remedy=f"use one of {', '.join(sorted(self._installed.shapes))}",
+            )
+        return _ticks(shape.up.width_seconds), _ticks(shape.down.width_seconds)
+
+
+def _ticks(seconds: float) -> int:
+    return max(1, round(seconds / TICK_SECONDS))
+
+
+def _check(
+    operation: Operation,
+    name: str,
+    values: NDArray[Any],
+    shape: tuple[int | None, ...],
+    largest: int,
+    *,
+    least: int | None = None,
+) -> None:
+    """Refuse another shape or kind, or values outside least (-largest if None) to largest."""
+    if values.dtype.kind not in "iu":
+        raise DeviceError(f"{operation.kind}: {name}: {values.dtype}: expected integers")
+    if len(values.shape) != len(shape) or any(
+        want is not None and want != have for want, have in zip(shape, values.shape, strict=True)
+    ):
+        expected = ", ".join("any" if want is None else str(want) for want in shape)
+        raise DeviceError(f"{operation.kind}: {name}: shape {values.shape}: expected ({expected})")
+    if values.shape[0] > _MOST_SAMPLES:
+        raise DeviceError(f"{operation.kind}: {name}: more than {_MOST_SAMPLES} samples")
+    if values.size:
+        low, high = int(values.min()), int(values.max())
+        smallest = -largest if least is None else least
+        if low < smallest or high > largest:
+            raise DeviceError(
+                f"{operation.kind}: {name}: value {low if low < smallest else high}: "
+                f"expected {smallest} to {largest}"
+            )
+
+
+def _lines(operation: Operation, name: str, lines: NDArray[Any] | None, count: int) -> Lines:
+    """Return the lines of a block, or refuse them."""
+    if lines is None:
+        return None
+    lines = np.asarray(lines)
+    if lines.ndim != 1 or lines.dtype.kind not in "iu":
+        raise DeviceError(
+            f"{operation.kind}: {name}: {lines.dtype} {lines.shape}: expected a list of integers"
+        )
+    if lines.size and (int(lines.min()) < 0 or int(lines.max()) >= count):
+        raise DeviceError(f"{operation.kind}: {name}: line outside 0 to {count - 1}")
+    if lines.size > 1 and len(np.unique(lines)) != lines.size:
+        raise DeviceError(f"{operation.kind}: {name}: a line is listed twice")
+    return core.contiguous(lines, np.uint32)
+
+
+def _capabilities(
+    device: DeviceFile,
+    shapes: Sequence[tuple[int, int]],
+    periphery: Periphery,
+    configuration: Configuration,
+    seed: int,
+    address: str | None,
+) -> Capabilities:
+    volts = device.conductance.read_volts
+    amperes = device.conductance.half_range_siemens * volts  # of one device unit at full input
+    p = periphery
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", device.name)
+    return Capabilities(
+        name=f"simulated {device.name}",
+        kind="virtual",
+        chip_id=f"sim-{name}-{seed}",
+        tiles=tuple(
+            TileCapabilities(
+                rows=rows,
+                cols=cols,
+                reference="cell",
+                dac=Converter(code_max=code_max(p.dac_bits), full_scale=volts),
+                adc_forward=Converter(
+                    code_max=code_max(p.adc_bits), full_scale=p.adc_range_forward * amperes
+                ),
+                adc_backward=Converter(
+                    code_max=code_max(p.adc_bits), full_scale=p.adc_range_backward * amperes
+                ),
+                adc_cells=Converter(
+                    code_max=code_max(p.cell_adc_bits), full_scale=p.cell_adc_range * amperes
+                ),
+                cell_siemens=device.conductance.half_range_siemens,
+                output_noise=p.output_noise * amperes,
+                update_code_max=code_max(p.update_bits),
+                longest_train=p.longest_train,
+                update_encodings=("seeded", "trains"),
+                generator=random.GENERATOR,
+                average_max=p.average_max,
+            )
+            for rows, cols in shapes
+        ),
+        operations=frozenset(
+            kind.kind
+            for kind in (
+                Vmm,
+                ReadCells,
+                Pulse,
+                OuterUpdate,
+                OuterTrains,
+                Configure,
+                Wait,
+                Snapshot,
+                Restore,
+            )
+        ),
+        device=address,
+        configuration=configuration,
+        firmware=core.source_hash(),
+        retained_evidence=False,
+        tick_seconds=TICK_SECONDS,
+    )

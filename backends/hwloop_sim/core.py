@@ -1,0 +1,134 @@
+"""The compiled core: its structs and functions, as ctypes sees them.
+
+The sources are in `firmware_stubs/core`; their headers say what each function does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from ctypes import POINTER, c_char_p, c_float, c_int32, c_uint32, c_uint64, c_void_p
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwloop.errors import ConfigurationError
+from hwloop_sim.source_hash import check_editable_tree
+
+ABI_VERSION = 1
+
+FORWARD, BACKWARD, CELLS = range(3)
+PURPOSE_X_TRAINS, PURPOSE_D_TRAINS = 2, 3
+
+
+class Adc(ctypes.Structure):
+    """`hwl_adc`."""
+
+    _fields_ = (("code_max", c_int32), ("range", c_float))
+
+
+class TileStruct(ctypes.Structure):
+    """`hwl_tile`."""
+
+    _fields_ = (
+        ("persistent", c_void_p),
+        ("visible", c_void_p),
+        ("reference", c_void_p),
+        ("cells", c_void_p),
+        ("versions", c_void_p),
+        ("up_table", c_void_p),
+        ("down_table", c_void_p),
+        ("seed", c_uint64),
+        ("index", c_uint32),
+        ("rows", c_uint32),
+        ("cols", c_uint32),
+        ("knots", c_uint32),
+        ("additive", c_uint32),
+        ("write_noise", c_uint32),
+        ("cell_bits", c_uint32),
+        ("cycle_noise", c_float),
+        ("full_scale", c_float),
+        ("input_noise", c_float),
+        ("output_noise", c_float),
+        ("dac_code_max", c_int32),
+        ("update_code_max", c_int32),
+        ("adc", Adc * 3),
+    )
+
+
+class TrainsStruct(ctypes.Structure):
+    """`hwl_trains`."""
+
+    _fields_ = (
+        ("x_plus", c_void_p),
+        ("x_minus", c_void_p),
+        ("d_plus", c_void_p),
+        ("d_minus", c_void_p),
+        ("samples", c_uint32),
+        ("words", c_uint32),
+    )
+
+
+_TILE = POINTER(TileStruct)
+_TRAINS = POINTER(TrainsStruct)
+_P, _U, _L = c_void_p, c_uint32, c_uint64
+_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "hwl_philox4x32": (None, (_P, _P)),
+    "hwl_philox2x32": (None, (_U, _P)),
+    "hwl_key": (_U, (_L, _L, _U, _U)),
+    "hwl_draw_trains_plain": (None, (_TILE, _L, _U, _U, _P, _P, _P, _U, _P, _P, _U, _U)),
+    "hwl_pack_trains": (None, (_U, _U, _U, _P, _U, _P, _P)),
+    "hwl_update_plain": (_L, (_TILE, _L, _TRAINS, _U, _U)),
+    "hwl_pulse_plain": (_L, (_TILE, _L, _P, _P, _U, _P, _U, _U)),
+    "hwl_drive": (None, (_TILE, _U, _L, _U, _P, _P)),
+    "hwl_read_plain": (None, (_TILE, _U, _U, _L, _U, _P, _U, _U, _P, _P)),
+    "hwl_read_cells_plain": (None, (_TILE, _U, _L, _U, _P, _P, _U, _U, _U, _P, _P)),
+}
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """Return the core with its functions typed; every call lets other Python threads run.
+
+    Raises:
+        ConfigurationError: it is missing, or is not the one that belongs to this package.
+    """
+    # One segment at a time: an editable install merges two directories here.
+    path = files("hwloop_sim") / "_core" / "libhwloop_core.so"
+    build = f"build it: {sys.executable} -m pip install -c constraints.txt -e '.[train]'"
+    if not path.is_file():
+        raise ConfigurationError(f"the compiled core is missing: {path}", remedy=build)
+    core = ctypes.CDLL(str(path))
+    core.hwl_source_hash.restype = c_char_p
+    core.hwl_abi_version.restype = core.hwl_tile_size.restype = c_uint32
+    check_editable_tree(source_hash(core))
+    found = core.hwl_abi_version(), core.hwl_tile_size()
+    expected = ABI_VERSION, ctypes.sizeof(TileStruct)
+    if found != expected:
+        raise ConfigurationError(
+            f"the compiled core {path} has ABI version and tile size {found}, expected {expected}",
+            remedy=build,
+        )
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(core, name)
+        function.restype, function.argtypes = result, arguments
+    return core
+
+
+def source_hash(core: ctypes.CDLL | None = None) -> str:
+    """Return the hash of the sources that the core was built from."""
+    value: bytes = (core or library()).hwl_source_hash()
+    return value.decode()
+
+
+def address(array: NDArray[Any] | None) -> int | None:
+    """Return where an array's data are, for a call; the caller keeps the array alive."""
+    return None if array is None else array.ctypes.data
+
+
+def contiguous(values: Any, dtype: Any) -> NDArray[Any]:
+    """Return values as an array that the core can read, without a copy if they are one."""
+    return np.ascontiguousarray(values, dtype=dtype)
