@@ -142,12 +142,12 @@ class Capabilities(_Frozen):
         tiles: the tiles, by index.
         operations: kinds of operations that are understood.
         device: name or path of the device file that describes the cells, if any.
+        device_overrides: options that change that device (`hwloop.device_file.override`).
         configuration: pulse shapes and limits of the device itself.
         bias_scheme: how unselected lines are held.
         retained_evidence: whether intent and commit records survive a reboot.
         firmware: version or hash of what runs on the device.
         tick_seconds: length of a tick of the chip's clock.
-        generator_seed: whether the chip's generator is seeded by the host.
         protocol_version: version of the operations.
     """
 
@@ -157,6 +157,7 @@ class Capabilities(_Frozen):
     tiles: tuple[TileCapabilities, ...]
     operations: frozenset[str]
     device: str | None = None
+    device_overrides: dict[str, str] = {}
     configuration: Configuration
     bias_scheme: Literal["V/2", "V/3", "1T1R"] = "1T1R"
     retained_evidence: bool = False

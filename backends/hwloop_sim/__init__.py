@@ -16,6 +16,8 @@ _OWN_OPTIONS = ("shape", "seed", "threads", "periphery")
 OPTIONS: tuple[str, ...] = (*_OWN_OPTIONS, *periphery.FIELDS, *device_file.OVERRIDES)
 """Names of the options of a URL."""
 
+DEFAULT_DEVICE = "reram-om"
+
 _SHAPE = re.compile(r"(?:([1-9]\d*)x)?([1-9]\d*)x([1-9]\d*)")
 _LARGEST_SIDE = 1 << 14
 _MOST_CELLS = 1 << 28
@@ -25,7 +27,7 @@ def open_backend(address: str, options: dict[str, str]) -> SimBackend:
     """Return a simulated array.
 
     Args:
-        address: name or path of the device file that the cells follow.
+        address: name or path of the device file that the cells follow; `reram-om` if empty.
         options: `shape` of the tiles (`rowsxcols`, `countxrowsxcols`, several joined by `+`;
             default `64x64`), `seed` (default 1), `threads` of one operation (default 1),
             `periphery` (`default` or `ideal`), the fields of `Periphery`, and the overrides of the
@@ -42,10 +44,7 @@ def open_backend(address: str, options: dict[str, str]) -> SimBackend:
                 remedy=(f"did you mean {near[0]}? " if near else "")
                 + f"options: {', '.join(OPTIONS)}",
             )
-    if not address:
-        raise ConfigurationError(
-            "sim: no device", remedy="write for example sim:reram-om,shape=64x64,seed=1"
-        )
+    address = address or DEFAULT_DEVICE
     device = device_file.load(address)
     settings = {k: v for k, v in options.items() if k == "periphery" or k in periphery.FIELDS}
     return SimBackend(

@@ -117,8 +117,11 @@ class Chip:
         own = backend.describe()
         self._lowered = Lowered(own, lowerings)
         self.capabilities: Capabilities = self._lowered.capabilities
-        name = device or self.capabilities.device
-        self.device: DeviceFile | None = None if name is None else device_file.load(name)
+        self.device: DeviceFile | None = None
+        if device is not None:
+            self.device = device_file.load(device)
+        elif own.device is not None:
+            self.device = device_file.override(device_file.load(own.device), own.device_overrides)
         configuration = self.capabilities.configuration
         if self.device is not None:
             configuration = Configuration(
@@ -137,7 +140,7 @@ class Chip:
                 )
             if self.device is not None and self.device.conductance.normalised:
                 raise ConfigurationError(
-                    f"device file {name!r} is in normalised units and cannot arm a physical chip",
+                    f"device file {self.device.name!r} is in normalised units and cannot arm a physical chip",
                     remedy="name a device file with measured conductances",
                 )
             armed = True
