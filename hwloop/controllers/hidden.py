@@ -1,0 +1,73 @@
+"""The hidden matrix: the digital sum of what transfers read, emptied in whole pulses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwloop.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class ResetRule:
+    """What becomes of an entry that has given a pulse.
+
+    Attributes:
+        mode: `zero`: the entry keeps the part `momentum` of itself (aihwkit: `forget_buffer`);
+            `subtract`: the entry gives up 1 - momentum of the pulse (Gokmen 2021).
+        momentum: beta_H.
+    """
+
+    mode: Literal["zero", "subtract"] = "zero"
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no rule."""
+        if self.mode not in ("zero", "subtract"):
+            raise ConfigurationError(f"reset is {self.mode!r}, expected 'zero' or 'subtract'")
+        if not 0 <= self.momentum < 1:
+            raise ConfigurationError(
+                f"hidden_momentum is {self.momentum}, expected 0 to less than 1"
+            )
+
+
+class HiddenMatrix:
+    """The hidden matrix H of a layer, dimensionless: 1 is worth one pulse.
+
+    Attributes:
+        values: float32, shape (lines, cells of a line).
+    """
+
+    def __init__(self, lines: int, cells: int, rule: ResetRule) -> None:
+        self.values = np.zeros((lines, cells), np.float32)
+        self._rule = rule
+
+    def add(
+        self, lines: NDArray[np.integer[Any]], increments: NDArray[np.float32]
+    ) -> NDArray[np.int16]:
+        """Add to lines, and return the pulses that are due: sign(H) where |H| >= 1.
+
+        Args:
+            lines: lines, each at most once, shape (lines,).
+            increments: float32, shape (lines, cells of a line).
+
+        Returns:
+            Counts in {-1, 0, 1}, shape (lines, cells of a line).
+        """
+        held = self.values[lines]
+        held += increments
+        counts = np.trunc(held)
+        np.clip(counts, -1, 1, out=counts)
+        due = np.flatnonzero(counts)
+        if len(due):
+            flat, given = held.reshape(-1), counts.reshape(-1)
+            if self._rule.mode == "zero":
+                flat[due] *= self._rule.momentum
+            else:
+                flat[due] -= (1 - self._rule.momentum) * given[due]
+        self.values[lines] = held
+        pulses: NDArray[np.int16] = counts.astype(np.int16)
+        return pulses

@@ -1,0 +1,6 @@
+"""The ideal backend of the controllers' tests serves here too."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "controllers"))
