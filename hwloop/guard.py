@@ -129,6 +129,8 @@ def trains_dose(operation: OuterTrains) -> Dose:
 class Guard:
     """Checks operations against capabilities, configuration and limits, and keeps the ledger.
 
+    The ledger is kept for physical arrays, and wherever a limit on pulses is in force.
+
     Args:
         capabilities: what the array can do.
         configuration: pulse shapes and limits in force: the tightest of device, station and device
@@ -144,6 +146,11 @@ class Guard:
         self.armed = armed
         limits = configuration.limits
         self.ledger = Ledger(capabilities, per_cell=limits.dose_per_cell is not None)
+        # A virtual array counts its pulses itself, and wears only where a limit says so.
+        self._counts_dose = capabilities.kind == "physical" or any(
+            most is not None
+            for most in (limits.pulses_per_operation, limits.dose_per_cell, limits.dose_per_line)
+        )
         self._shape_faults = {
             name: shape_faults(shape.up, configuration, capabilities.bias_scheme)
             + shape_faults(shape.down, configuration, capabilities.bias_scheme)
@@ -211,6 +218,8 @@ class Guard:
             raise SafetyError(
                 "the operation was made under another configuration than the one in force"
             )
+        if not self._counts_dose:
+            return None
         dose = _dose(operation, tile)
         most = limits.pulses_per_operation
         if most is not None and dose.cell_max > most:

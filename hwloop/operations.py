@@ -270,6 +270,8 @@ class Snapshot(Operation):
 class Restore(Operation):
     """Writes the whole state of a tile of a virtual array.
 
+    A persistent value outside its cell's bounds becomes the bound, as after a pulse.
+
     Attributes:
         state: uint32, shape (4, rows, cols): bits of the float32 planes persistent, visible and
         reference, and the

@@ -1,0 +1,5 @@
+"""The command line: `hwloop`."""
+
+from hwloop.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,103 @@
+"""`hwloop chip`: the array behind a URL."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from hwloop.backend import open_backend
+from hwloop.capabilities import Capabilities, PolarityShape, TileCapabilities
+from hwloop.cli.output import BackendOption, JsonFlag, print_json, print_table, si
+
+app = typer.Typer(help="The array behind a URL.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command()
+def describe(
+    backend: BackendOption = "sim:",
+    as_json: JsonFlag = False,
+    tiles: Annotated[
+        int, typer.Option("--tiles", help="Show at most this many different tiles.")
+    ] = 8,
+) -> None:
+    """Show what an array can do; moves nothing."""
+    opened = open_backend(backend)
+    try:
+        capabilities = opened.describe()
+    finally:
+        opened.close()
+    if as_json:
+        print_json({"backend": backend, **capabilities.model_dump(mode="json")})
+    else:
+        _show(backend, capabilities, tiles)
+
+
+def _show(url: str, chip: Capabilities, most: int) -> None:
+    limits = [
+        f"{name} {value:g}" if not isinstance(value, bool) else name
+        for name, value in chip.configuration.limits.model_dump().items()
+        if value not in (None, True)
+    ]
+    print_table(
+        chip.name,
+        ("", ""),
+        (
+            ("backend", url),
+            ("chip id", chip.chip_id),
+            ("kind", chip.kind),
+            ("device", chip.device or "-"),
+            ("tiles", len(chip.tiles)),
+            ("operations", ", ".join(sorted(chip.operations))),
+            ("bias scheme", chip.bias_scheme),
+            ("limits", ", ".join(limits) or "none"),
+            ("clock tick", si(chip.tick_seconds, "s")),
+            ("firmware", chip.firmware or "-"),
+            ("protocol version", chip.protocol_version),
+        ),
+    )
+    groups: dict[str, list[int]] = {}
+    for i, tile in enumerate(chip.tiles):
+        groups.setdefault(tile.model_dump_json(), []).append(i)
+    for indices in list(groups.values())[:most]:
+        numbers = ", ".join(map(str, indices[:8])) + (", ..." if len(indices) > 8 else "")
+        tile = chip.tiles[indices[0]]
+        print_table(f"tile {numbers}: {tile.rows} x {tile.cols}", ("", ""), _tile_rows(tile))
+    print_table(
+        "pulse shapes",
+        ("name", "up", "down"),
+        [(name, _pulse(s.up), _pulse(s.down)) for name, s in chip.configuration.shapes.items()],
+    )
+
+
+def _tile_rows(tile: TileCapabilities) -> list[tuple[str, Any]]:
+    def converter(which: str, unit: str) -> str:
+        c = getattr(tile, which)
+        return f"±{c.code_max} codes, ±{si(c.full_scale, unit)}, {si(c.lsb, unit)} per code"
+
+    return [
+        ("rows x columns", f"{tile.rows} x {tile.cols}"),
+        ("reference plane", tile.reference),
+        ("DAC", converter("dac", "V")),
+        ("ADC, forward read", converter("adc_forward", "A")),
+        ("ADC, backward read", converter("adc_backward", "A")),
+        ("ADC, cell read", converter("adc_cells", "A")),
+        ("noise of a conversion", si(tile.output_noise, "A")),
+        ("device unit", si(tile.cell_siemens, "S")),
+        ("update codes", f"±{tile.update_code_max}, {', '.join(tile.update_encodings) or 'none'}"),
+        ("longest train", f"{tile.longest_train} slots"),
+        ("generator", tile.generator or "-"),
+        ("averaging", f"up to {tile.average_max} reads"),
+    ]
+
+
+def _pulse(shape: PolarityShape) -> str:
+    text = f"{si(shape.amplitude_volts, 'V')}, {si(shape.width_seconds, 's')}"
+    if shape.compliance_amperes is not None:
+        text += f", up to {si(shape.compliance_amperes, 'A')}"
+    return text

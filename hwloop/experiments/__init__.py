@@ -1,0 +1,1 @@
+"""Experiments: whole runs, from a configuration to a folder with everything in it."""

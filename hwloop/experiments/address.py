@@ -1,0 +1,75 @@
+"""The URL of the array that a training run opens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hwloop import device_file
+from hwloop.backend import split_url
+from hwloop.experiments.config import TrainConfig
+from hwloop.experiments.data import DATA_SETS
+
+SIMULATOR = "sim"
+
+
+def is_simulator(url: str) -> bool:
+    """Return whether a URL names a simulated array, whose address is its device file."""
+    return split_url(url)[0] == SIMULATOR
+
+
+def absolute(config: TrainConfig) -> TrainConfig:
+    """Return a configuration whose files and folders are found from any working folder."""
+    scheme, address, options = split_url(config.backend.url)
+    url = config.backend.url
+    if scheme == SIMULATOR:
+        url = _join(scheme, _absolute(address), options)
+    device = config.backend.device
+    backend = config.backend.model_copy(
+        update={"url": url, "device": None if device is None else _absolute(device)}
+    )
+    data = config.data.model_copy(update={"source": _absolute(config.data.source)})
+    return config.model_copy(update={"backend": backend, "data": data})
+
+
+def _absolute(name: str) -> str:
+    """Return a path as it is from the root; names of presets and data sets stay names."""
+    known = (*device_file.presets(), *DATA_SETS, "")
+    return name if name in known or not Path(name).exists() else str(Path(name).absolute())
+
+
+def _join(scheme: str, address: str, options: dict[str, str]) -> str:
+    return ",".join([f"{scheme}:{address}", *(f"{k}={v}" for k, v in options.items())])
+
+
+def complete_url(
+    url: str,
+    *,
+    device: str | None = None,
+    shape: str | None = None,
+    seed: int | None = None,
+) -> str:
+    """Return a URL in which what a simulated array can be told is filled in.
+
+    URLs of other arrays are returned as they are.
+
+    Args:
+        url: for example `sim:reram-om`.
+        device: device file in place of the one that the URL names; options of a device may follow,
+            as in `reram-om,reference_std=0.5`.
+        shape: shapes of the tiles, where the URL gives no `shape`.
+        seed: seed of the array, where the URL gives none.
+    """
+    scheme, address, options = split_url(url)
+    if scheme != SIMULATOR:
+        return url
+    if device is not None:
+        _, address, changes = split_url(f"{SIMULATOR}:{device}")
+        options |= changes
+    if shape is not None:
+        options.setdefault("shape", shape)
+        # Threads change no bit of a result, so they are no part of the configuration.
+        options.setdefault("threads", str(min(len(os.sched_getaffinity(0)), 8)))
+    if seed is not None:
+        options.setdefault("seed", str(seed))
+    return _join(scheme, address, options)

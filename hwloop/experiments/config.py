@@ -1,0 +1,331 @@
+"""The configuration of a training run: what it may say, and where it comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_type_hints
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+)
+
+from hwloop import controllers
+from hwloop.device_file.explain import nearest, short
+from hwloop.errors import ConfigurationError
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of every section: frozen, no unknown keys, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+
+
+class Data(Section):
+    """What is learned.
+
+    Attributes:
+        source: `mnist`, `digits`, or a folder of IDX files or of images, one subfolder per class.
+        test_share: share of each class that is kept for the test, where the source has no split.
+    """
+
+    source: str = "mnist"
+    test_share: float = Field(default=0.2, gt=0, lt=1)
+
+
+class Network(Section):
+    """The network, a multilayer perceptron.
+
+    Attributes:
+        hidden: widths of the hidden layers.
+        activation: function of the hidden units.
+        weight_gain: one device unit of a layer's tiles is the weight `weight_gain / sqrt(inputs)`.
+    """
+
+    hidden: tuple[Count, ...] = (256, 128)
+    activation: Literal["tanh", "relu", "sigmoid"] = "tanh"
+    weight_gain: Positive = 8.0
+
+
+class Algorithm(Section):
+    """The training algorithm: its name, its learning rate, and the options of its controller.
+
+    Attributes:
+        name: name of the algorithm.
+        lr: learning rate of the analog weights.
+    """
+
+    name: str
+    lr: Positive
+
+    def options(self) -> Any:
+        """Return the options as the controller takes them."""
+        values = {k: getattr(self, k) for k in type(self).model_fields if k not in ("name", "lr")}
+        return CONTROLLERS[self.name](**values)
+
+
+class Backend(Section):
+    """The array.
+
+    Attributes:
+        url: where it is; `shape` and `seed` of a `sim:` URL are filled in where they are missing.
+        device: name or path of a device file, in place of the one that the URL names.
+        lowerings: names of lowerings that build missing capabilities.
+    """
+
+    url: str = "sim:reram-om"
+    device: str | None = None
+    lowerings: tuple[str, ...] = ()
+
+
+class Schedule(Section):
+    """Order and length of the training.
+
+    Attributes:
+        epochs: passes over the training data.
+        batch: samples per batch.
+        limit: batches after which the run ends, or None.
+        decay: pairs (share of the epochs, factor): from that share on, rates have that factor.
+        digital_lr: learning rate of the digital biases; that of the algorithm by default.
+        float_lr: learning rate of the float network that is trained alongside; None for none.
+        checkpoint_batches: batches between two checkpoints; None for one after each epoch.
+    """
+
+    epochs: Count = 10
+    batch: Count = 10
+    limit: Count | None = None
+    decay: tuple[tuple[float, Positive], ...] = ((0.5, 0.3), (0.8, 0.1))
+    digital_lr: Positive | None = None
+    float_lr: Positive | None = 0.2
+    checkpoint_batches: Count | None = None
+
+    @field_validator("decay")
+    @classmethod
+    def _decay_in_order(cls, decay: tuple[tuple[float, float], ...]) -> Any:
+        shares = [share for share, _ in decay]
+        if shares != sorted(shares) or not all(0 <= share <= 1 for share in shares):
+            raise ValueError("shares of the epochs should rise from 0 to 1")
+        return decay
+
+    def factor(self, epoch: int) -> float:
+        """Return the factor on all rates in an epoch, counted from 0."""
+        factors = [factor for share, factor in self.decay if epoch >= share * self.epochs]
+        return factors[-1] if factors else 1.0
+
+
+class Report(Section):
+    """What is written while the run goes on, and after it.
+
+    Attributes:
+        every: batches between two rows of metrics.
+        html: whether `report.html` is made.
+    """
+
+    every: Count = 50
+    html: bool = True
+
+
+DEFAULT_ALGORITHM = "c-ttv2"
+
+CONTROLLERS: dict[str, type[Any]] = {
+    options.name: options for options in (controllers.ChoppedTTv2, controllers.AnalogSGD)
+}
+"""Option classes of the controllers, by the names of their algorithms."""
+
+_DEFAULTS: dict[str, dict[str, Any]] = {"c-ttv2": {"lr": 0.1, "n_s": 1}, "sgd": {"lr": 0.05}}
+"""What suits 4,000 digits: on so few, the fast array has to be read after each sample."""
+
+
+def _algorithm_section(name: str) -> type[Algorithm]:
+    controller = CONTROLLERS[name]
+    hints = get_type_hints(controller)
+    defaults = _DEFAULTS[name]
+    fields: dict[str, Any] = {"name": (Literal[name], name), "lr": (Positive, defaults["lr"])}
+    for field in dataclasses.fields(controller):
+        default = defaults.get(field.name, field.default)
+        fields[field.name] = (hints[field.name], default)
+    return create_model(f"Algorithm_{name}", __base__=Algorithm, **fields)
+
+
+ALGORITHMS: dict[str, type[Algorithm]] = {name: _algorithm_section(name) for name in CONTROLLERS}
+"""Forms of the section `algorithm`; each has the options of its controller."""
+
+if TYPE_CHECKING:
+    AnyAlgorithm = Algorithm
+else:
+    AnyAlgorithm = Annotated[
+        Union[tuple(ALGORITHMS.values())],  # noqa: UP007 (no list of types is known here)
+        Field(discriminator="name"),
+    ]
+
+
+class TrainConfig(Section):
+    """Everything that determines a training run.
+
+    Attributes:
+        seed: seed of the weights, the order of the data, the controller and, unless its URL names
+            one, a simulated array.
+    """
+
+    seed: int = Field(default=1, ge=0, lt=2**63)
+    data: Data = Data()
+    network: Network = Network()
+    algorithm: AnyAlgorithm = ALGORITHMS[DEFAULT_ALGORITHM].model_validate({})
+    backend: Backend = Backend()
+    schedule: Schedule = Schedule()
+    report: Report = Report()
+
+
+def load_config(
+    path: Path | None = None,
+    assignments: Sequence[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> TrainConfig:
+    """Return a configuration: defaults, overridden by a file, by `key=value` texts, by flags.
+
+    Args:
+        path: YAML file.
+        assignments: texts such as `algorithm.n_s=2`; values are YAML.
+        flags: values by dotted keys.
+
+    Raises:
+        ConfigurationError: an unknown key or a value that does not fit, with its place.
+    """
+    file = {} if path is None else _read(path)
+    command = _merge(_from_assignments(assignments), _nested(flags or {}))
+    chosen = _algorithm_name(command)
+    if chosen is not None and chosen != (_algorithm_name(file) or DEFAULT_ALGORITHM):
+        file = {k: v for k, v in file.items() if k != "algorithm"}  # another algorithm's options
+    merged = _merge(file, command)
+    if isinstance(merged.setdefault("algorithm", {}), dict):
+        merged["algorithm"].setdefault("name", DEFAULT_ALGORITHM)
+    try:
+        config = TrainConfig.model_validate(merged)
+    except ValidationError as error:
+        raise _explain(error, command, path) from None
+    config.algorithm.options()
+    return config
+
+
+def dump_config(config: TrainConfig) -> str:
+    """Return a configuration as YAML that `load_config` reads."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def known_keys() -> list[str]:
+    """Return the dotted keys of all settings."""
+    keys = list(_keys_of(TrainConfig))
+    for section in ALGORITHMS.values():
+        keys += [f"algorithm.{key}" for key in section.model_fields]
+    return sorted(set(keys))
+
+
+def _keys_of(model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        section = type(field.default)
+        if issubclass(section, Algorithm):
+            continue
+        if issubclass(section, Section):
+            yield from (f"{name}.{key}" for key in _keys_of(section))
+        else:
+            yield name
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: is not YAML: {error}") from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigurationError(f"{path}: should be a mapping of sections")
+    return loaded
+
+
+def _from_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise ConfigurationError(
+                f"--set {text!r} is not key=value", remedy="write for example algorithm.n_s=2"
+            )
+        try:
+            values[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f"--set {text!r}: the value is not YAML") from error
+    return _nested(values)
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *sections, last = key.split(".")
+        leaf: dict[str, Any] = {last: value}
+        for section in reversed(sections):
+            leaf = {section: leaf}
+        nested = _merge(nested, leaf)
+    return nested
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        both = isinstance(value, Mapping) and isinstance(under, Mapping)
+        merged[key] = _merge(under, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _algorithm_name(layer: Mapping[str, Any]) -> Any:
+    section = layer.get("algorithm")
+    return section.get("name") if isinstance(section, Mapping) else None
+
+
+def _explain(
+    error: ValidationError, command: Mapping[str, Any], path: Path | None
+) -> ConfigurationError:
+    lines, remedy = [], "hwloop train --dry-run shows all settings"
+    for problem in error.errors(include_url=False):
+        place = [str(part) for part in problem["loc"]]
+        if place[0] == "algorithm" and len(place) > 1 and place[1] in ALGORITHMS:
+            del place[1]  # pydantic names the form that it chose; the file has no such level
+        key = ".".join(place)
+        where = "command line" if _holds(command, place) or path is None else str(path)
+        what = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if problem["type"] == "union_tag_invalid":
+            what = f"unknown algorithm {problem['ctx']['tag']!r}"
+            remedy = f"use one of {', '.join(ALGORITHMS)}"
+        elif problem["type"] == "extra_forbidden":
+            what = "unknown key"
+            known = known_keys()
+            near = next((k for k in known if k.split(".")[-1] == place[-1]), nearest(key, known))
+            remedy = f"did you mean {near}?" if near else f"keys: {', '.join(known)}"
+        else:
+            what = f"is {short(problem['input'])}, {what}"
+        lines.append(f"{where}: {key}: {what}")
+    return ConfigurationError("\n".join(lines), remedy=remedy)
+
+
+def _holds(layer: Mapping[str, Any], place: Sequence[str]) -> bool:
+    here: Any = layer
+    for part in place:
+        if not isinstance(here, Mapping):
+            return True  # the problem lies inside a value that this layer gave
+        if part not in here:
+            return False
+        here = here[part]
+    return True

@@ -1,0 +1,151 @@
+"""The report: one HTML page without anything outside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from matplotlib.ticker import EngFormatter
+
+from hwloop.report.arrays import last_layers
+from hwloop.report.curves import learning_curves
+from hwloop.report.maps import layer_figure
+from hwloop.report.style import png, svg
+from hwloop.run import REPORT, Run
+
+Table = list[tuple[str, str]]
+
+
+def write_report(run: Run) -> Path:
+    """Make the report of a run, complete or not, from its folder; return its path."""
+    path = run.folder / REPORT
+    partial = path.with_name(f".partial-{REPORT}")
+    partial.write_text(render(run), encoding="utf-8")
+    os.replace(partial, path)
+    return path
+
+
+def render(run: Run) -> str:
+    """Return the report of a run as HTML."""
+    config, metrics = run.config, run.metrics
+    summary = run.summary if run.complete else {}
+    last = metrics[-1] if metrics else {}
+    array = run.chip.name
+    layers = [
+        {"title": layer.title, "image": png(layer_figure(layer))} for layer in last_layers(run)
+    ]
+    text = resources.files("hwloop.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
+        text
+    )
+    return template.render(
+        title=f"{config['algorithm']['name']} on {array}",
+        subtitle=_subtitle(run, config, last),
+        facts=_facts(summary, last),
+        curves=svg(learning_curves(metrics)),
+        every=config["report"]["every"],
+        moment="the end of the run" if run.complete else "the last checkpoint",
+        layers=layers,
+        no_layers=_why_no_layers(run),
+        tables=_tables(run, config, summary, last),
+    )
+
+
+def _subtitle(run: Run, config: Mapping[str, Any], last: Mapping[str, Any]) -> str:
+    hidden = "-".join(str(width) for width in config["network"]["hidden"])
+    text = (
+        f"Run {run.folder.name}: {config['data']['source']}, hidden layers {hidden}, "
+        f"{config['network']['activation']}, seed {config['seed']}"
+    )
+    if not run.complete:
+        text += f" — not complete: {last.get('batch', 0)} batches so far"
+    return text
+
+
+def _facts(summary: Mapping[str, Any], last: Mapping[str, Any]) -> Table:
+    facts = [("test accuracy", _percent(summary.get("test_accuracy", last.get("test_accuracy"))))]
+    floats = summary.get("float_test_accuracy", last.get("float_test_accuracy"))
+    facts.append(("float network", _percent(floats)))
+    facts.append(("pulses", quantity(summary.get("pulses", last.get("pulses")))))
+    facts.append(
+        ("chip time", quantity(summary.get("chip_seconds", last.get("chip_seconds")), "s"))
+    )
+    facts.append(("wall time", quantity(summary.get("wall_seconds", last.get("seconds")), "s")))
+    return facts
+
+
+def _why_no_layers(run: Run) -> str:
+    if not run.checkpoints:
+        return "The run has no checkpoint yet."
+    return "The array does not show its whole state: only virtual arrays do."
+
+
+def _tables(
+    run: Run, config: Mapping[str, Any], summary: Mapping[str, Any], last: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    totals = {**last, **summary}
+    rows = [
+        ("batches", _plain(totals.get("batches", totals.get("batch")))),
+        ("operations", quantity(totals.get("operations"))),
+        ("pulses", quantity(totals.get("pulses"))),
+        ("chip time", quantity(totals.get("chip_seconds"), "s")),
+        ("wall time", quantity(totals.get("wall_seconds", totals.get("seconds")), "s")),
+        ("tape", quantity(totals.get("tape_bytes"), "B")),
+        ("tape hash", _plain(totals.get("tape_hash"))),
+        ("bytes sent", quantity(totals.get("bytes_sent") or None, "B")),
+    ]
+    tables: list[dict[str, Any]] = [{"title": "Totals", "rows": rows}]
+    single = [(key, _plain(value)) for key, value in config.items() if not _is_section(value)]
+    tables.append({"title": "Settings", "rows": single})
+    for name, section in config.items():
+        if _is_section(section):
+            rows = [(key, _plain(value)) for key, value in section.items()]
+            tables.append({"title": f"Settings: {name}", "rows": rows})
+    for title, key in (("Link", "link"), ("Versions", "versions")):
+        if totals.get(key):
+            rows = [(name, _plain(value)) for name, value in totals[key].items()]
+            tables.append({"title": title, "rows": rows})
+    chip = run.chip
+    rows = [
+        ("name", chip.name),
+        ("kind", chip.kind),
+        ("chip id", chip.chip_id),
+        ("device", chip.device or "-"),
+        ("tiles", ", ".join(f"{t.rows} × {t.cols}" for t in chip.tiles)),
+        ("firmware", chip.firmware or "-"),
+    ]
+    tables.append({"title": "Array", "rows": rows})
+    return tables
+
+
+def quantity(value: float | None, unit: str = "") -> str:
+    """Return a value with three digits and an SI prefix; a dash for None."""
+    if value is None:
+        return "–"
+    if not unit and abs(value) < 1000:
+        return f"{value:g}"
+    text: str = EngFormatter(unit=unit, places=2)(value)
+    return text
+
+
+def _is_section(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f} %"
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, list | tuple):
+        nested = any(isinstance(v, list | tuple) for v in value)
+        return ("; " if nested else ", ").join(_plain(v) for v in value) or "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
