@@ -29,7 +29,7 @@ class WeightMap:
             )
 
     @classmethod
-    def for_inputs(cls, inputs: int, gain: float = 8.0) -> WeightMap:
+    def for_inputs(cls, inputs: int, gain: float = 16.0) -> WeightMap:
         """Return the mapping in which one device unit is the weight `gain / sqrt(inputs)`."""
         return cls(gain / math.sqrt(inputs))
 

@@ -28,6 +28,7 @@ from hwloop.operations import (
     Restore,
     Result,
     Snapshot,
+    Verdict,
     Vmm,
     Wait,
 )
@@ -37,6 +38,21 @@ from hwloop_sim.tile import Lines, Tile
 
 TICK_SECONDS = 1e-9
 _MOST_SAMPLES = 1 << 24
+
+_DONE = threading.Event()
+_DONE.set()
+
+
+class _Executed(Ticket):
+    """A ticket of operations that are executed while it is made, so nobody waits for it."""
+
+    __slots__ = ()
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self.operations = operations
+        self.results = []
+        self.error = None
+        self.done = _DONE
 
 
 class SimBackend:
@@ -77,7 +93,9 @@ class SimBackend:
         self._offered = Configuration(shapes=device.shapes, limits=device.limits)
         self._installed: Configuration | None = None
         self._installed_hash = 0
-        self._capabilities = _capabilities(device, shapes, periphery, self._offered, seed, address)
+        self._capabilities = _capabilities(
+            device, shapes, periphery, self._offered, seed, address, overrides or {}
+        )
         self._failure: CrossbarError | None = None
         self._latched = False
         self._aborted = threading.Event()
@@ -102,7 +120,7 @@ class SimBackend:
     def submit(self, operations: Sequence[Operation]) -> Ticket:
         """Execute operations; a failure shows in `wait` or in the next `submit`."""
         self._raise_failure()
-        ticket = Ticket(operations)
+        ticket = _Executed(operations)
         self._waiting = list(operations)[::-1]
         while self._waiting:
             with self._executing:
@@ -122,8 +140,15 @@ class SimBackend:
                 except CrossbarError as refused:
                     self._fail(ticket, operation, refused)
                     break
+                except Exception as unexpected:
+                    error = DeviceError(
+                        f"{type(unexpected).__name__} in the simulation: {unexpected}",
+                        verdict=Verdict.UNKNOWN,
+                    )
+                    error.__cause__ = unexpected
+                    self._fail(ticket, operation, error)
+                    break
         self._waiting = []
-        ticket.done.set()
         return ticket
 
     def wait(self, ticket: Ticket, timeout: float | None = None) -> list[Result]:
@@ -186,10 +211,11 @@ class SimBackend:
 
     def _vmm(self, operation: Vmm) -> Result:
         tile = self._tiles[operation.tile]
+        codes = operation.codes
         driven = tile.cols if operation.direction == Direction.FORWARD else tile.rows
-        _check(operation, "codes", operation.codes, (None, driven), self._dac_max(operation))
+        _check(operation, "codes", codes, (*codes.shape[:1], driven), self._dac_max(operation))
         values, saturated = tile.vmm(
-            operation.direction, operation.plane, operation.codes, ordinal=operation.ordinal
+            operation.direction, operation.plane, codes, ordinal=operation.ordinal
         )
         return Result(
             id=operation.id,
@@ -225,12 +251,15 @@ class SimBackend:
             tile.rows if rows is None else len(rows),
             tile.cols if cols is None else len(cols),
         )
-        _check(operation, "counts", operation.counts, shape, 2**15 - 1)
-        fired = tile.pulse(rows, cols, operation.counts, ordinal=operation.ordinal)
-        # Row by row; the cells of a row together, up pulses before down pulses.
-        highest = operation.counts.max(axis=1, initial=0).sum(dtype=np.int64)
-        lowest = operation.counts.min(axis=1, initial=0).sum(dtype=np.int64)
-        return Result(id=operation.id, fired=fired, ticks=int(highest * up - lowest * down))
+        counts = operation.counts
+        _check(operation, "counts", counts, shape, None if counts.dtype == np.int16 else 2**15 - 1)
+        try:
+            # The cells of a row are pulsed together, up pulses before down pulses.
+            ups, downs = core.pulse_rounds(counts)
+        except ValueError as error:
+            raise DeviceError(f"pulse: counts: {error}") from error
+        fired = tile.pulse(rows, cols, counts, ordinal=operation.ordinal)
+        return Result(id=operation.id, fired=fired, ticks=ups * up + downs * down)
 
     def _outer_update(self, operation: OuterUpdate) -> Result:
         tile = self._tiles[operation.tile]
@@ -258,7 +287,7 @@ class SimBackend:
             operation.d_gains,
             ordinal=operation.ordinal,
         )
-        slots = int(operation.train_lengths.sum(dtype=np.int64))
+        slots = sum(operation.train_lengths.tolist())
         return Result(id=operation.id, fired=fired, ticks=slots * (up + down))
 
     def _outer_trains(self, operation: OuterTrains) -> Result:
@@ -346,28 +375,36 @@ def _check(
     name: str,
     values: NDArray[Any],
     shape: tuple[int | None, ...],
-    largest: int,
+    largest: int | None,
     *,
     least: int | None = None,
 ) -> None:
-    """Refuse another shape or kind, or values outside least (-largest if None) to largest."""
+    """Refuse another shape or kind, or values outside least (-largest if None) to largest.
+
+    Without `largest` any value is fine.
+    """
     if values.dtype.kind not in "iu":
         raise DeviceError(f"{operation.kind}: {name}: {values.dtype}: expected integers")
-    if len(values.shape) != len(shape) or any(
-        want is not None and want != have for want, have in zip(shape, values.shape, strict=True)
-    ):
+    if values.shape != shape and not _same_shape(values.shape, shape):
         expected = ", ".join("any" if want is None else str(want) for want in shape)
         raise DeviceError(f"{operation.kind}: {name}: shape {values.shape}: expected ({expected})")
     if values.shape[0] > _MOST_SAMPLES:
         raise DeviceError(f"{operation.kind}: {name}: more than {_MOST_SAMPLES} samples")
-    if values.size:
+    if largest is None:
+        return
+    smallest = -largest if least is None else least
+    if not core.all_within(values, smallest, largest):
         low, high = int(values.min()), int(values.max())
-        smallest = -largest if least is None else least
-        if low < smallest or high > largest:
-            raise DeviceError(
-                f"{operation.kind}: {name}: value {low if low < smallest else high}: "
-                f"expected {smallest} to {largest}"
-            )
+        raise DeviceError(
+            f"{operation.kind}: {name}: value {low if low < smallest else high}: "
+            f"expected {smallest} to {largest}"
+        )
+
+
+def _same_shape(have: tuple[int, ...], want: tuple[int | None, ...]) -> bool:
+    return len(have) == len(want) and all(
+        w is None or w == h for h, w in zip(have, want, strict=True)
+    )
 
 
 def _lines(operation: Operation, name: str, lines: NDArray[Any] | None, count: int) -> Lines:
@@ -379,11 +416,10 @@ def _lines(operation: Operation, name: str, lines: NDArray[Any] | None, count: i
         raise DeviceError(
             f"{operation.kind}: {name}: {lines.dtype} {lines.shape}: expected a list of integers"
         )
-    if lines.size and (int(lines.min()) < 0 or int(lines.max()) >= count):
-        raise DeviceError(f"{operation.kind}: {name}: line outside 0 to {count - 1}")
-    if lines.size > 1 and len(np.unique(lines)) != lines.size:
-        raise DeviceError(f"{operation.kind}: {name}: a line is listed twice")
-    return core.contiguous(lines, np.uint32)
+    try:
+        return core.take_lines(lines, count)
+    except ValueError as error:
+        raise DeviceError(f"{operation.kind}: {name}: {error}") from error
 
 
 def _capabilities(
@@ -393,6 +429,7 @@ def _capabilities(
     configuration: Configuration,
     seed: int,
     address: str | None,
+    overrides: dict[str, str],
 ) -> Capabilities:
     volts = device.conductance.read_volts
     amperes = device.conductance.half_range_siemens * volts  # of one device unit at full input
@@ -442,6 +479,7 @@ def _capabilities(
             )
         ),
         device=address,
+        device_overrides=overrides,
         configuration=configuration,
         firmware=core.source_hash(),
         retained_evidence=False,

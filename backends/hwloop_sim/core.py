@@ -8,7 +8,18 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-from ctypes import POINTER, c_char_p, c_float, c_int32, c_uint32, c_uint64, c_void_p
+from ctypes import (
+    POINTER,
+    c_char,
+    c_char_p,
+    c_float,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
 from importlib.resources import files
 from typing import Any
 
@@ -49,6 +60,7 @@ class TileStruct(ctypes.Structure):
         ("additive", c_uint32),
         ("write_noise", c_uint32),
         ("cell_bits", c_uint32),
+        ("first_sample", c_uint32),
         ("cycle_noise", c_float),
         ("full_scale", c_float),
         ("input_noise", c_float),
@@ -72,8 +84,15 @@ class TrainsStruct(ctypes.Structure):
     )
 
 
+class GridStruct(ctypes.Structure):
+    """`hwl_grid`."""
+
+    _fields_ = (("values", c_void_p), ("seen", c_void_p))
+
+
 _TILE = POINTER(TileStruct)
 _TRAINS = POINTER(TrainsStruct)
+_GRID = POINTER(GridStruct)
 _P, _U, _L = c_void_p, c_uint32, c_uint64
 _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "hwl_philox4x32": (None, (_P, _P)),
@@ -83,6 +102,20 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "hwl_pack_trains": (None, (_U, _U, _U, _P, _U, _P, _P)),
     "hwl_update_plain": (_L, (_TILE, _L, _TRAINS, _U, _U)),
     "hwl_pulse_plain": (_L, (_TILE, _L, _P, _P, _U, _P, _U, _U)),
+    "hwl_simd_best": (_U, ()),
+    "hwl_draw_trains_fast": (None, (_TILE, _U, _L, _U, _U, _P, _P, _P, _U, _P, _P, _U, _U)),
+    "hwl_update_scratch": (c_size_t, (_U,)),
+    "hwl_update_fast": (_L, (_TILE, _U, _L, _TRAINS, _U, _U, _P)),
+    "hwl_pulse_fast": (_L, (_TILE, _U, _L, _P, _P, _U, _P, _U, _U, _P)),
+    "hwl_grid_size": (c_size_t, (_TILE,)),
+    "hwl_grid_refresh": (None, (_TILE, _U, _U, _GRID, _U, _U)),
+    "hwl_read_scratch": (c_size_t, (_TILE,)),
+    "hwl_read_fast": (None, (_TILE, _U, _GRID, _U, _U, _L, _U, _P, _U, _U, _P, _P, _P)),
+    "hwl_read_cells_fast": (None, (_TILE, _U, _U, _L, _U, _P, _P, _U, _U, _U, _P, _P)),
+    "hwl_outside": (_L, (c_size_t, _P, c_int32, c_int32)),
+    "hwl_outside_bytes": (_L, (c_size_t, _P, c_int32, c_int32)),
+    "hwl_take_lines": (_U, (c_size_t, _P, _U, _P, _P)),
+    "hwl_pulse_rounds": (_L, (c_size_t, c_size_t, _P, _P)),
     "hwl_drive": (None, (_TILE, _U, _L, _U, _P, _P)),
     "hwl_read_plain": (None, (_TILE, _U, _U, _L, _U, _P, _U, _U, _P, _P)),
     "hwl_read_cells_plain": (None, (_TILE, _U, _L, _U, _P, _P, _U, _U, _U, _P, _P)),
@@ -124,9 +157,72 @@ def source_hash(core: ctypes.CDLL | None = None) -> str:
     return value.decode()
 
 
-def address(array: NDArray[Any] | None) -> int | None:
-    """Return where an array's data are, for a call; the caller keeps the array alive."""
-    return None if array is None else array.ctypes.data
+def address(array: NDArray[Any]) -> int:
+    """Return where an array's data are; the caller keeps the array alive."""
+    return array.ctypes.data
+
+
+# numpy takes microseconds to say where an array is; a copy of a short one costs a tenth of that.
+_COPIED_BYTES = 8192
+_Byte = c_char * 1
+_FEW = 16  # values that Python looks through faster than it calls the core
+
+
+def readable(values: NDArray[Any], dtype: Any) -> Any:
+    """Return what a call takes as a pointer to values; alive as long as it is itself."""
+    if values.dtype != dtype:
+        values = values.astype(dtype)
+    if values.nbytes <= _COPIED_BYTES:
+        return values.tobytes()
+    return np.ascontiguousarray(values).ctypes
+
+
+def writable(array: NDArray[Any]) -> Any:
+    """Return what a call takes as a pointer to a new array; alive as long as it is itself."""
+    return _Byte.from_buffer(array.data) if array.size else None
+
+
+def all_within(values: NDArray[Any], low: int, high: int) -> bool:
+    """Return whether integers are all from `low` to `high`."""
+    if values.size <= _FEW:
+        few = values.ravel().tolist()
+        return not few or (low <= min(few) and max(few) <= high)
+    if values.dtype == np.int32:
+        return not library().hwl_outside(values.size, readable(values, np.int32), low, high)
+    if values.dtype == np.int8:
+        return not library().hwl_outside_bytes(values.size, readable(values, np.int8), low, high)
+    return values.size == 0 or (int(values.min()) >= low and int(values.max()) <= high)
+
+
+_LINES_FAULTS = ("", "a line outside 0 to {last}", "a line that is listed twice")
+
+
+def take_lines(lines: NDArray[np.integer[Any]], count: int) -> NDArray[np.uint32]:
+    """Return the lines of a block on an axis of that many.
+
+    Raises:
+        ValueError: a line is outside the axis, or is listed twice.
+    """
+    taken = np.empty(len(lines), np.uint32)
+    marks = ctypes.create_string_buffer(count)
+    fault = library().hwl_take_lines(
+        len(lines), readable(lines, np.int64), count, writable(taken), marks
+    )
+    if fault:
+        raise ValueError(_LINES_FAULTS[fault].format(last=count - 1))
+    return taken
+
+
+def pulse_rounds(counts: NDArray[Any]) -> tuple[int, int]:
+    """Return how many up and down pulses it takes to give a block row by row.
+
+    Raises:
+        ValueError: a count is -2**15, which has no positive counterpart.
+    """
+    rounds = (c_int64 * 2)()
+    if library().hwl_pulse_rounds(*counts.shape, readable(counts, np.int16), rounds):
+        raise ValueError(f"a count of {-(2**15)}")
+    return rounds[0], -rounds[1]
 
 
 def contiguous(values: Any, dtype: Any) -> NDArray[Any]:

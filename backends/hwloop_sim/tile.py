@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hwloop.errors import DeviceError
 from hwloop.operations import Direction, Plane
 from hwloop_sim import core
-from hwloop_sim.core import address, contiguous
+from hwloop_sim.core import address, contiguous, readable, writable
 from hwloop_sim.periphery import Periphery, code_max
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ _PARAMETERS = (
     "bound_min",
     "write_noise",
 )
+_CACHE_LINE = 64  # alignment of scratch memory
 _PULSES = 7  # word of a cell's parameters that counts its pulses
 
 # Work below which a second thread costs more than it brings.
@@ -51,8 +52,9 @@ class Tile:
         index: of the tile on its chip; enters into its random numbers.
         seed: of the array's random numbers.
         threads: most threads of one operation; results do not depend on it.
-        form: `plain` computes with the simple loops that firmware may use, `fast` otherwise; the
-            results are the same.
+        form: `plain` computes with the simple loops that firmware may use, `fast` with the fast
+            forms, and `portable` with these but without special instructions; the results are the
+            same.
     """
 
     def __init__(
@@ -63,12 +65,13 @@ class Tile:
         index: int,
         seed: int,
         threads: int = 1,
-        form: Literal["fast", "plain"] = "fast",
+        form: Literal["fast", "portable", "plain"] = "fast",
     ) -> None:
         self._core = core.library()
         self.rows, self.cols = population.reference.shape
         self.periphery = periphery
-        self._form = form
+        self._plain = form == "plain"
+        self._simd = self._core.hwl_simd_best() if form == "fast" else 0
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
@@ -116,6 +119,15 @@ class Tile:
         ):
             adc.code_max, adc.range = code_max(bits), bound
         self._tile = ctypes.pointer(self._struct)
+        room = max(
+            self._core.hwl_update_scratch(self.cols), self._core.hwl_read_scratch(self._tile)
+        )
+        self._scratch = [_aligned(room) for _ in range(threads)]
+        self._scratch_at = [address(scratch) for scratch in self._scratch]
+        self._grids: dict[Plane, _Grid] = {}
+        self._current: set[Plane] = set()  # planes whose grid no change has made stale
+        self._masks = np.empty(0, np.uint32)
+        self._masks_at = 0
 
     @property
     def pulses(self) -> NDArray[np.uint32]:
@@ -138,21 +150,33 @@ class Tile:
         """
         lines = self.rows if direction == Direction.FORWARD else self.cols
         samples = len(codes)
-        carried = contiguous(codes, np.int32)
+        carried = readable(codes, np.int32)
         if self.periphery.input_noise > 0:
-            driven, carried = carried, np.empty_like(carried)
-            self._core.hwl_drive(
-                self._tile, direction, ordinal, samples, address(driven), address(carried)
-            )
+            noisy = np.empty(codes.shape, np.int32)
+            driven, carried = carried, noisy.ctypes
+            self._core.hwl_drive(self._tile, direction, ordinal, samples, driven, carried)
         values = np.empty((samples, lines), np.int32)
         saturated = np.empty((samples, lines), np.bool_)
-        arguments = (direction, plane, ordinal, samples, address(carried))
-        outputs = (address(values), address(saturated))
+        arguments = (direction, plane, ordinal, samples, carried)
+        outputs = (writable(values), writable(saturated))
+        work = samples * self.rows * self.cols // _MACS_PER_THREAD
+        if self._plain:
 
-        def read(begin: int, end: int) -> None:
-            self._core.hwl_read_plain(self._tile, *arguments, begin, end, *outputs)
+            def read_plain(_: int, begin: int, end: int) -> None:
+                self._core.hwl_read_plain(self._tile, *arguments, begin, end, *outputs)
 
-        self._split(read, lines, samples * self.rows * self.cols // _MACS_PER_THREAD)
+            self._split(read_plain, lines, work)
+            return values, saturated
+
+        grid = self._grid(plane)
+
+        def read(part: int, begin: int, end: int) -> None:
+            scratch = self._scratch_at[part]
+            self._core.hwl_read_fast(
+                self._tile, self._simd, grid, *arguments, begin, end, *outputs, scratch
+            )
+
+        self._split(read, lines, work)
         return values, saturated
 
     def read_cells(
@@ -173,11 +197,14 @@ class Tile:
         height, width = self._block(rows, cols)
         values = np.empty((height, width), np.int32)
         saturated = np.empty((height, width), np.bool_)
-        block = (plane, ordinal, average, address(rows), address(cols), width)
-        outputs = (address(values), address(saturated))
+        block = (plane, ordinal, average, _list(rows), _list(cols), width)
+        outputs = (writable(values), writable(saturated))
 
-        def read(begin: int, end: int) -> None:
-            self._core.hwl_read_cells_plain(self._tile, *block, begin, end, *outputs)
+        def read(_: int, begin: int, end: int) -> None:
+            if self._plain:
+                self._core.hwl_read_cells_plain(self._tile, *block, begin, end, *outputs)
+            else:
+                self._core.hwl_read_cells_fast(self._tile, self._simd, *block, begin, end, *outputs)
 
         self._split(read, height, height * width * average // _PULSES_PER_THREAD)
         return values, saturated
@@ -193,12 +220,20 @@ class Tile:
         Returns:
             Number of pulses given.
         """
-        counts = contiguous(counts, np.int16)
         height, width = self._block(rows, cols)
-        block = (ordinal, address(rows), address(cols), width, address(counts))
+        block = (ordinal, _list(rows), _list(cols), width, readable(counts, np.int16))
+        self._current.discard(Plane.MAIN)
+        self._current.discard(Plane.DIFFERENCE)
 
-        def pulse(begin: int, end: int) -> int:
-            return int(self._core.hwl_pulse_plain(self._tile, *block, begin, end))
+        def pulse(part: int, begin: int, end: int) -> int:
+            if self._plain:
+                fired: int = self._core.hwl_pulse_plain(self._tile, *block, begin, end)
+            else:
+                scratch = self._scratch_at[part]
+                fired = self._core.hwl_pulse_fast(
+                    self._tile, self._simd, *block, begin, end, scratch
+                )
+            return fired
 
         return sum(self._split(pulse, height, counts.size // _PULSES_PER_THREAD))
 
@@ -225,30 +260,20 @@ class Tile:
             Number of pulses given.
         """
         samples = len(lengths)
-        lengths = contiguous(lengths, np.int32)
-        words = (int(lengths.max(initial=0)) + 31) // 32
-        masks: list[NDArray[np.uint32]] = []
-        for purpose, codes, gains, lines in (
-            (core.PURPOSE_X_TRAINS, x_codes, x_gains, self.cols),
-            (core.PURPOSE_D_TRAINS, d_codes, d_gains, self.rows),
+        words = (max(lengths.tolist(), default=0) + 31) // 32
+        trains = self._trains(samples, words)
+        slots = readable(lengths, np.int32)
+        for purpose, codes, gains, lines, plus, minus in (
+            (core.PURPOSE_X_TRAINS, x_codes, x_gains, self.cols, trains.x_plus, trains.x_minus),
+            (core.PURPOSE_D_TRAINS, d_codes, d_gains, self.rows, trains.d_plus, trains.d_minus),
         ):
-            codes, gains = contiguous(codes, np.int32), contiguous(gains, np.int32)
-            plus = np.empty((samples, words, lines), np.uint32)
-            minus = np.empty_like(plus)
-            side = (
-                ordinal,
-                purpose,
-                lines,
-                address(codes),
-                address(lengths),
-                address(gains),
-                words,
-            )
-            self._core.hwl_draw_trains_plain(
-                self._tile, *side, address(plus), address(minus), 0, samples
-            )
-            masks += [plus, minus]
-        return self._apply_trains(masks, ordinal)
+            side = (ordinal, purpose, lines, readable(codes, np.int32), slots)
+            masks = (readable(gains, np.int32), words, plus, minus, 0, samples)
+            if self._plain:
+                self._core.hwl_draw_trains_plain(self._tile, *side, *masks)
+            else:
+                self._core.hwl_draw_trains_fast(self._tile, self._simd, *side, *masks)
+        return self._apply_trains(trains, ordinal)
 
     def outer_trains(self, x_trains: NDArray[Any], d_trains: NDArray[Any], *, ordinal: int) -> int:
         """Make a batch of rank-1 updates from trains.
@@ -261,17 +286,16 @@ class Tile:
         Returns:
             Number of pulses given.
         """
-        masks: list[NDArray[np.uint32]] = []
-        for trains in (contiguous(x_trains, np.int8), contiguous(d_trains, np.int8)):
-            samples, slots, lines = trains.shape
-            words = (slots + 31) // 32
-            plus = np.empty((samples, words, lines), np.uint32)
-            minus = np.empty_like(plus)
-            self._core.hwl_pack_trains(
-                lines, samples, slots, address(trains), words, address(plus), address(minus)
-            )
-            masks += [plus, minus]
-        return self._apply_trains(masks, ordinal)
+        samples, slots, _ = x_trains.shape
+        words = (slots + 31) // 32
+        trains = self._trains(samples, words)
+        for values, lines, plus, minus in (
+            (x_trains, self.cols, trains.x_plus, trains.x_minus),
+            (d_trains, self.rows, trains.d_plus, trains.d_minus),
+        ):
+            packed = readable(values, np.int8)
+            self._core.hwl_pack_trains(lines, samples, slots, packed, words, plus, minus)
+        return self._apply_trains(trains, ordinal)
 
     def snapshot(self) -> NDArray[np.uint32]:
         """Return the whole state: bits of persistent, visible and reference, and pulse counts."""
@@ -284,36 +308,32 @@ class Tile:
     def restore(self, state: NDArray[Any]) -> None:
         """Write the whole state, as `snapshot` returns it.
 
+        A persistent value outside its cell's bounds becomes the bound, as after a pulse; the host
+        cannot know the bounds, and compares what it wrote with a snapshot.
+
         Raises:
-            DeviceError: a value is not finite, a persistent one is outside its cell's bounds by
-                more than rounding, or a reference one is outside the full scale.
+            DeviceError: a value is not finite, or a reference one is outside the full scale.
         """
         state = contiguous(state, np.uint32)
         persistent, visible, reference = (state[n].view(np.float32) for n in range(3))
-        slack = np.float32(2**-20 * self._struct.full_scale)
-        bound_max, bound_min = self._cells[:, :, 4], self._cells[:, :, 5]
         for name, values, fine in (
-            (
-                "persistent",
-                persistent,
-                (persistent <= bound_max + slack) & (persistent >= bound_min - slack),
-            ),
+            ("persistent", persistent, np.isfinite(persistent)),
             ("visible", visible, np.isfinite(visible)),
             ("reference", reference, np.abs(reference) <= self._struct.full_scale),
         ):
             if not fine.all():
                 row, col = (int(i) for i in np.argwhere(~fine)[0])
                 raise DeviceError(
-                    f"restore: {name} value {values[row, col]:g} of cell ({row}, {col}) is outside "
-                    f"what the cell can hold; its bounds are {bound_min[row, col]:g} and "
-                    f"{bound_max[row, col]:g}",
+                    f"restore: {name} value {values[row, col]:g} of cell ({row}, {col}) is not "
+                    f"one that a cell can hold",
                     remedy="restore a snapshot of the same device, shape and seed",
                 )
-        np.copyto(self._persistent, persistent)
+        np.clip(persistent, self._cells[:, :, 5], self._cells[:, :, 4], out=self._persistent)
         np.copyto(self._visible, visible)
         np.copyto(self._reference, reference)
         self._pulses[:] = state[3]
         self._versions += np.uint32(1)
+        self._current.clear()
 
     def close(self) -> None:
         """Let the threads go."""
@@ -325,25 +345,77 @@ class Tile:
         height = self.rows if rows is None else len(rows)
         return height, self.cols if cols is None else len(cols)
 
-    def _apply_trains(self, masks: list[NDArray[np.uint32]], ordinal: int) -> int:
-        samples, words, _ = masks[0].shape
-        trains = core.TrainsStruct(*map(address, masks), samples, words)
+    def _grid(self, plane: Plane) -> _Grid:
+        """Return the up-to-date read grid of a plane."""
+        grid = self._grids.get(plane)
+        if grid is None:
+            grid = self._grids[plane] = _Grid(self._core.hwl_grid_size(self._tile), self.rows)
+        if plane not in self._current:
 
-        def update(begin: int, end: int) -> int:
-            return int(
-                self._core.hwl_update_plain(self._tile, ordinal, ctypes.byref(trains), begin, end)
-            )
+            def refresh(_: int, begin: int, end: int) -> None:
+                self._core.hwl_grid_refresh(self._tile, self._simd, plane, grid, begin, end)
 
-        work = samples * words * self.rows * self.cols // _PULSES_PER_THREAD
+            self._split(refresh, self.rows, self.rows * self.cols // _MACS_PER_THREAD)
+            self._current.add(plane)
+        return grid
+
+    def _trains(self, samples: int, words: int) -> core.TrainsStruct:
+        """Return masks for trains, in memory that is used again by the next update."""
+        side = samples * words
+        needed = 2 * side * (self.rows + self.cols)
+        if self._masks.size < needed:
+            self._masks = np.empty(needed, np.uint32)
+            self._masks_at = address(self._masks)
+        x_plus, x_bytes, d_bytes = self._masks_at, 4 * side * self.cols, 4 * side * self.rows
+        d_plus = x_plus + 2 * x_bytes
+        return core.TrainsStruct(x_plus, x_plus + x_bytes, d_plus, d_plus + d_bytes, samples, words)
+
+    def _apply_trains(self, trains: core.TrainsStruct, ordinal: int) -> int:
+        self._current.discard(Plane.MAIN)
+        self._current.discard(Plane.DIFFERENCE)
+
+        def update(part: int, begin: int, end: int) -> int:
+            if self._plain:
+                fired: int = self._core.hwl_update_plain(self._tile, ordinal, trains, begin, end)
+            else:
+                scratch = self._scratch_at[part]
+                fired = self._core.hwl_update_fast(
+                    self._tile, self._simd, ordinal, trains, begin, end, scratch
+                )
+            return fired
+
+        work = trains.samples * trains.words * self.rows * self.cols // _PULSES_PER_THREAD
         return sum(self._split(update, self.rows, work))
 
-    def _split(self, work: Callable[[int, int], T], lines: int, parts: int) -> list[T]:
-        """Call `work(begin, end)` on parts of the lines, as many as the work is worth threads."""
+    def _split(self, work: Callable[[int, int, int], T], lines: int, parts: int) -> list[T]:
+        """Call `work(part, begin, end)` on parts of the lines, as many as are worth a thread."""
+        if self._pool is None or parts == 0 or lines == 0:
+            return [work(0, 0, lines)]
         parts = min(parts + 1, self._threads, lines)
-        if parts <= 1 or self._pool is None:
-            return [work(0, lines)]
         edges = [lines * n // parts for n in range(parts + 1)]
-        return list(self._pool.map(work, edges[:-1], edges[1:]))
+        return list(self._pool.map(work, range(parts), edges[:-1], edges[1:]))
+
+
+class _Grid(core.GridStruct):
+    """A read grid of a plane, with its memory; of no row yet."""
+
+    def __init__(self, size: int, rows: int) -> None:
+        self._values = _aligned(size)
+        self._values.fill(0)
+        self._seen = np.zeros(rows, np.uint32)
+        super().__init__(address(self._values), address(self._seen))
+
+
+def _aligned(size: int) -> NDArray[np.uint8]:
+    """Return memory that begins on a cache line."""
+    memory = np.empty(size + _CACHE_LINE, np.uint8)
+    begin = -address(memory) % _CACHE_LINE
+    return memory[begin : begin + size]
+
+
+def _list(lines: Lines) -> Any:
+    """Return what a call takes as a pointer to a block's lines."""
+    return None if lines is None else readable(lines, np.uint32)
 
 
 def _own(values: NDArray[Any]) -> NDArray[np.float32]:

@@ -16,13 +16,13 @@ static inline float hwl_interpolate(const float *table, uint32_t knots, float u)
     return table[knot] + fraction * (table[knot + 1u] - table[knot]);
 }
 
-/* The state after one pulse from the state `w`; `xi` is the pulse's Gaussian. */
+/* The state after one pulse from the state `w`; `down` is 0 or 1, `xi` the pulse's Gaussian. */
 static inline float hwl_moved(const hwl_tile *tile, const hwl_cell *cell, float w, int down, float xi)
 {
-    const float a = down ? cell->down_a : cell->up_a;
+    const float a = cell->curves[down][0];
     float step;
     if (tile->knots == 0u) {
-        step = a + (down ? cell->down_b : cell->up_b) * w;
+        step = a + cell->curves[down][1] * w;
     } else {
         const float u = hwl_clamp(w * cell->up_b + cell->down_b, 0.0f, 1.0f);
         step = a * hwl_interpolate(down ? tile->down_table : tile->up_table, tile->knots, u);

@@ -18,7 +18,7 @@ void hwl_drive(const hwl_tile *tile, uint32_t kind, uint64_t ordinal, uint32_t s
             const size_t n = (size_t)sample * lines + line;
             int64_t value = 0;
             if (codes[n] != 0) {
-                const float xi = hwl_gaussian(hwl_words_at(key, line, sample).word[0]);
+                const float xi = hwl_gaussian(hwl_words_at(key, line, tile->first_sample + sample).word[0]);
                 value = (int64_t)codes[n] * HWL_INPUT_STEPS + hwl_round(noise * xi);
             }
             carried[n] = (int32_t)value;
@@ -45,7 +45,8 @@ void hwl_read_plain(const hwl_tile *tile, uint32_t kind, uint32_t plane, uint64_
             }
             float y = (float)sum * lsb;
             if (tile->output_noise > 0.0f) {
-                y = y + tile->output_noise * hwl_gaussian(hwl_words_at(key, line, sample).word[0]);
+                const uint32_t step = tile->first_sample + sample;
+                y = y + tile->output_noise * hwl_gaussian(hwl_words_at(key, line, step).word[0]);
             }
             const size_t out = (size_t)sample * lines + line;
             values[out] = hwl_convert(&tile->adc[kind], y, &saturated[out]);

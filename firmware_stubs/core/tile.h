@@ -12,10 +12,15 @@
 
 /* Parameters of one cell; the table of section 1 of the specification. */
 typedef struct hwl_cell {
-    float up_a;
-    float up_b;
-    float down_a;
-    float down_b;
+    union {
+        struct {
+            float up_a;
+            float up_b;
+            float down_a;
+            float down_b;
+        };
+        float curves[2][2]; /* [down, (a, b)]: a direction that is an index costs no branch */
+    };
     float bound_max;
     float bound_min;
     float write_noise;
@@ -46,6 +51,7 @@ typedef struct hwl_tile {
     uint32_t additive;    /* whether cycle-to-cycle noise is additive, else multiplicative */
     uint32_t write_noise; /* whether any cell has write noise */
     uint32_t cell_bits;   /* 16 or 24 */
+    uint32_t first_sample; /* number, in its operation, of the first sample at hand; 0 unless it is cut into parts */
     float cycle_noise;
     float full_scale; /* power of two above the bounds */
     float input_noise;  /* full inputs */

@@ -16,7 +16,7 @@ void hwl_draw_trains_plain(const hwl_tile *tile, uint64_t ordinal, uint32_t purp
                 for (uint32_t bit = 0; bit < HWL_SLOTS_PER_WORD; bit++) {
                     const uint32_t slot = word * HWL_SLOTS_PER_WORD + bit;
                     if (code != 0 && slot < length) {
-                        const hwl_words drawn = hwl_words_at(key, line, sample << 8 | slot >> 1);
+                        const hwl_words drawn = hwl_words_at(key, line, (tile->first_sample + sample) << 8 | slot >> 1);
                         fires |= (uint32_t)(drawn.word[slot & 1u] < threshold) << bit;
                     }
                 }

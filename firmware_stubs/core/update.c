@@ -23,7 +23,7 @@ uint64_t hwl_update_plain(hwl_tile *tile, uint64_t ordinal, const hwl_trains *tr
                     const uint32_t x_minus = trains->x_minus[word * cols + col] >> bit & 1u;
                     if (x_plus | x_minus) {
                         hwl_pulse_cell(tile, hwl_cell_index(tile, row, col), d_plus != x_plus, key,
-                                       sample << 8 | slot);
+                                       (tile->first_sample + sample) << 8 | slot);
                         fired++;
                     }
                 }

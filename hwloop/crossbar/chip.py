@@ -140,7 +140,8 @@ class Chip:
                 )
             if self.device is not None and self.device.conductance.normalised:
                 raise ConfigurationError(
-                    f"device file {self.device.name!r} is in normalised units and cannot arm a physical chip",
+                    f"device file {self.device.name!r} is in normalised units, "
+                    "it cannot arm a physical chip",
                     remedy="name a device file with measured conductances",
                 )
             armed = True

@@ -49,12 +49,10 @@ class Network(Section):
     Attributes:
         hidden: widths of the hidden layers.
         activation: function of the hidden units.
-        weight_gain: one device unit of a layer's tiles is the weight `weight_gain / sqrt(inputs)`.
     """
 
     hidden: tuple[Count, ...] = (256, 128)
     activation: Literal["tanh", "relu", "sigmoid"] = "tanh"
-    weight_gain: Positive = 8.0
 
 
 class Algorithm(Section):
@@ -63,15 +61,19 @@ class Algorithm(Section):
     Attributes:
         name: name of the algorithm.
         lr: learning rate of the analog weights.
+        weight_gain: one device unit of a layer's tiles is the weight `weight_gain / sqrt(inputs)`.
     """
 
     name: str
     lr: Positive
+    weight_gain: Positive
 
     def options(self) -> Any:
         """Return the options as the controller takes them."""
-        values = {k: getattr(self, k) for k in type(self).model_fields if k not in ("name", "lr")}
-        return CONTROLLERS[self.name](**values)
+        values = {k: getattr(self, k) for k in type(self).model_fields}
+        return CONTROLLERS[self.name](
+            **{k: v for k, v in values.items() if k not in Algorithm.model_fields}
+        )
 
 
 class Backend(Section):
@@ -142,15 +144,23 @@ CONTROLLERS: dict[str, type[Any]] = {
 }
 """Option classes of the controllers, by the names of their algorithms."""
 
-_DEFAULTS: dict[str, dict[str, Any]] = {"c-ttv2": {"lr": 0.1, "n_s": 1}, "sgd": {"lr": 0.05}}
-"""What suits 4,000 digits: on so few, the fast array has to be read after each sample."""
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "c-ttv2": {"lr": 0.1, "weight_gain": 16.0, "n_s": 10, "lines_per_transfer": 10},
+    "sgd": {"lr": 0.05, "weight_gain": 10 / 3},
+}
+"""What suits 4,000 digits: on so few, the fast array has to be read once per sample, here ten lines
+after ten samples."""
 
 
 def _algorithm_section(name: str) -> type[Algorithm]:
     controller = CONTROLLERS[name]
     hints = get_type_hints(controller)
     defaults = _DEFAULTS[name]
-    fields: dict[str, Any] = {"name": (Literal[name], name), "lr": (Positive, defaults["lr"])}
+    fields: dict[str, Any] = {
+        "name": (Literal[name], name),
+        "lr": (Positive, defaults["lr"]),
+        "weight_gain": (Positive, defaults["weight_gain"]),
+    }
     for field in dataclasses.fields(controller):
         default = defaults.get(field.name, field.default)
         fields[field.name] = (hints[field.name], default)

@@ -139,7 +139,7 @@ class Rig:
             self.bench.net,
             self.chip,
             config.algorithm.options(),
-            weight_gain=config.network.weight_gain,
+            weight_gain=config.algorithm.weight_gain,
             seed=config.seed,
         )
         self.optimizer = AnalogOptimizer(

@@ -33,7 +33,7 @@ def convert(
     chip: Chip,
     algorithm: Algorithm,
     *,
-    weight_gain: float = 8.0,
+    weight_gain: float = 16.0,
     seed: int = 1,
     write_error: float = 0.0,
     initial_weights: Literal["write", "keep"] = "write",

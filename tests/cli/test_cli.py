@@ -75,7 +75,7 @@ def test_dry_runs_write_nothing(
     assert main([*arguments(schedule__limit=2), "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "most pulses per cell" in out
-    assert "weight_gain: 8.0" in out
+    assert "weight_gain: 16.0" in out
     assert list(tmp_path.iterdir()) == []
 
 

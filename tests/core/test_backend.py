@@ -82,10 +82,17 @@ def test_snapshot_restore(array):
     np.testing.assert_array_equal(back.values, state.values)
 
 
-def test_restore_refuses_what_a_cell_cannot_hold(array):
+def test_restore_cuts_to_the_bounds_and_refuses_what_no_cell_can_hold(array):
     (state,) = run(array, Snapshot(tile=0))
     values = state.values.copy()
     values[0, 2, 3] = np.float32(1000).view(np.uint32)
+    run(array, Restore(tile=0, state=values))
+    (cut,) = run(array, Snapshot(tile=0))
+    persistent = cut.values[0].view(np.float32)
+    assert 0 < persistent[2, 3] < 10
+    values[0, 2, 3] = cut.values[0, 2, 3]
+    np.testing.assert_array_equal(cut.values, values)
+    values[0, 2, 3] = np.float32("nan").view(np.uint32)
     with pytest.raises(DeviceError, match=r"cell \(2, 3\)"):
         run(array, Restore(tile=0, state=values))
 
@@ -284,3 +291,29 @@ def test_periphery_options():
     assert tile.adc_forward.code_max == 2047
     assert tile.dac.code_max == 2**23 - 1
     assert tile.output_noise == 0
+
+
+def test_unexpected_errors_join_the_family(array, monkeypatch):
+    def fail(*arguments, **keywords):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(array._tiles[0], "vmm", fail)
+    with pytest.raises(DeviceError, match="MemoryError in the simulation: no room") as caught:
+        run(array, vmm(id=8))
+    assert caught.value.verdict.name == "UNKNOWN" and caught.value.operation_id == 8
+    with pytest.raises(DeviceError, match="latched"):
+        run(array, vmm())
+
+
+def test_capabilities_name_the_overrides():
+    backend = hwloop_sim.open_backend("reram-om", {"reference_std": "0.3", "adc_bits": "12"})
+    assert backend.describe().device_overrides == {"reference_std": "0.3"}
+
+
+def test_accepts_any_integer_type(array):
+    wide, narrow = (np.full((2, 5), 30, kind) for kind in (np.int64, np.int8))
+    for codes in (wide, narrow, np.asfortranarray(wide)):
+        values = run(array, vmm(codes=codes, ordinal=4))[0]
+        assert values == run(array, vmm(codes=wide.astype(np.int32), ordinal=4))[0]
+    transposed = np.full((2, 1), 3, np.int16).T
+    assert run(array, pulse(array, counts=transposed))[0].fired == 6

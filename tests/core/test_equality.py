@@ -37,6 +37,7 @@ def test_any_operations(data):
     tiles = {
         "plain": Tile(population, periphery, **identity, form="plain"),
         "fast": Tile(population, periphery, **identity),
+        "portable": Tile(population, periphery, **identity, form="portable"),
         "fast, 3 threads": Tile(population, periphery, **identity, threads=3),
     }
     for _ in range(data.draw(st.integers(1, 5))):

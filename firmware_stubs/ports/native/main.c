@@ -1,122 +1,206 @@
-/* The chip as a native process. */
-#include <inttypes.h>
+/* The chip as a native process: its arena is a file, its link a pseudo-terminal, a TCP socket or standard streams. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
-#include "pulse.h"
-#include "read.h"
-#include "update.h"
+#include "chip.h"
+#include "link.h"
+#include "model.h"
+#include "self_test.h"
 
-enum { ROWS = 20, COLS = 37, SAMPLES = 4, WORDS = 2, CELLS = ROWS * COLS };
+static const char usage[] =
+    "usage: hwloop-chip --version | --self-test\n"
+    "       hwloop-chip --arena FILE (--pty | --tcp PORT | --stdio) [--with-parent]\n"
+    "                   [--crash-at POINT[:N]] [--look-after PULSES]\n"
+    "--with-parent  ends when standard input is closed (--pty and --tcp)\n"
+    "--crash-at     dies at the Nth passage of after-intent, mid-pulses, before-commit, after-commit, before-answer\n"
+    "--look-after   pulses or products that pass between two looks for an abort\n";
 
-/* The arena of the self-test's tile. */
-static float persistent[CELLS], visible[CELLS], reference[CELLS];
-static hwl_cell cells[CELLS];
-static uint32_t versions[ROWS];
-static uint32_t x_plus[SAMPLES * WORDS * COLS], x_minus[SAMPLES * WORDS * COLS];
-static uint32_t d_plus[SAMPLES * WORDS * ROWS], d_minus[SAMPLES * WORDS * ROWS];
+static const char *const point_names[HWL_POINTS] = {
+    [HWL_POINT_AFTER_INTENT] = "after-intent",   [HWL_POINT_MID_PULSES] = "mid-pulses",
+    [HWL_POINT_BEFORE_COMMIT] = "before-commit", [HWL_POINT_AFTER_COMMIT] = "after-commit",
+    [HWL_POINT_BEFORE_ANSWER] = "before-answer",
+};
 
-static int known_answers(void)
+typedef struct options {
+    const char *arena;
+    const char *link; /* "--pty", "--tcp" or "--stdio" */
+    uint16_t port;
+    int with_parent;
+    int crash_point; /* -1 for none */
+    unsigned long crash_passage;
+    uint32_t look_after;
+} options;
+
+static native_link line;
+static options asked = {.crash_point = -1, .crash_passage = 1};
+static hwl_chip chip;
+static hwl_model model;
+static hwl_array array;
+
+static uint32_t milliseconds(void *context)
 {
-    static const uint32_t pi[6] = {0x243F6A88u, 0x85A308D3u, 0x13198A2Eu, 0x03707344u, 0xA4093822u, 0x299F31D0u};
-    static const uint32_t answer_2[2] = {0xDD7CE038u, 0xF62A4C12u};
-    static const uint32_t answer_4[4] = {0xD16CFE09u, 0x94FDCCEBu, 0x5001E420u, 0x24126EA1u};
-    uint32_t counter[4] = {pi[0], pi[1], pi[2], pi[3]};
-    hwl_philox4x32(&pi[4], counter);
-    int wrong = memcmp(counter, answer_4, sizeof answer_4) != 0;
-    counter[0] = pi[0];
-    counter[1] = pi[1];
-    hwl_philox2x32(pi[2], counter);
-    return wrong | (memcmp(counter, answer_2, sizeof answer_2) != 0);
+    (void)context;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint32_t)((uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u);
 }
 
-static hwl_tile fresh_tile(void)
+/* Dies as `kill -9` would have it: nothing is tidied up, only the arena stays. */
+static void at(void *context, enum hwl_point point)
 {
-    hwl_tile tile = {.persistent = persistent, .visible = visible, .reference = reference, .cells = cells,
-                     .versions = versions, .seed = 1, .rows = ROWS, .cols = COLS, .additive = 1, .write_noise = 1,
-                     .cell_bits = 16, .cycle_noise = 0.3f, .full_scale = 2.0f, .output_noise = 0.06f,
-                     .input_noise = 0.01f, .dac_code_max = 63, .update_code_max = 127,
-                     .adc = {{255, 12.0f}, {255, 12.0f}, {2047, 4.0f}}};
-    for (int i = 0; i < CELLS; i++) {
-        const float spread = 1.0f + (float)(i % 17) / 64.0f;
-        cells[i] = (hwl_cell){.up_a = 0.01f * spread, .up_b = -0.01f, .down_a = -0.01f, .down_b = -0.01f * spread,
-                              .bound_max = spread, .bound_min = -1.0f, .write_noise = 0.01f};
-        persistent[i] = visible[i] = 0.0f;
-        reference[i] = (float)(i % 13) / 64.0f;
+    (void)context;
+    if ((int)point == asked.crash_point && --asked.crash_passage == 0) {
+        raise(SIGKILL);
     }
-    return tile;
 }
 
-/* FNV-1a, over the bytes of `values` in the order of this machine. */
-static uint64_t digest_of(uint64_t digest, const void *values, size_t size)
+static int fail(const char *what, const char *why)
 {
-    const unsigned char *bytes = values;
-    for (size_t i = 0; i < size; i++) {
-        digest = (digest ^ bytes[i]) * UINT64_C(1099511628211);
-    }
-    return digest;
+    fprintf(stderr, "hwloop-chip: %s: %s\n", what, why);
+    return 2;
 }
 
-/* Runs every kind of operation, and returns a digest of what came of it. */
-static uint64_t exercise(void)
+static int number(const char *text, unsigned long largest, unsigned long *value)
 {
-    hwl_tile tile = fresh_tile();
-    static int32_t x_codes[SAMPLES * COLS], d_codes[SAMPLES * ROWS];
-    static int16_t counts[CELLS];
-    static int32_t carried[SAMPLES * COLS], values[CELLS];
-    static uint8_t saturated[CELLS];
-    const int32_t lengths[SAMPLES] = {31, 64, 0, 5};
-    const int32_t gains[SAMPLES] = {65536, 40000, 65536, 1000};
-    for (int i = 0; i < SAMPLES * COLS; i++) {
-        x_codes[i] = i * 37 % 255 - 127;
-    }
-    for (int i = 0; i < SAMPLES * ROWS; i++) {
-        d_codes[i] = i * 91 % 255 - 127;
-    }
-    for (int i = 0; i < CELLS; i++) {
-        counts[i] = (int16_t)(i % 7 - 3);
-    }
-    hwl_draw_trains_plain(&tile, 1, HWL_PURPOSE_X_TRAINS, COLS, x_codes, lengths, gains, WORDS, x_plus, x_minus, 0,
-                          SAMPLES);
-    hwl_draw_trains_plain(&tile, 1, HWL_PURPOSE_D_TRAINS, ROWS, d_codes, lengths, gains, WORDS, d_plus, d_minus, 0,
-                          SAMPLES);
-    const hwl_trains trains = {x_plus, x_minus, d_plus, d_minus, SAMPLES, WORDS};
-    uint64_t fired = hwl_update_plain(&tile, 1, &trains, 0, ROWS);
-    fired += hwl_pulse_plain(&tile, 2, NULL, NULL, COLS, counts, 0, ROWS);
-    uint64_t digest = digest_of(UINT64_C(14695981039346656037), &fired, sizeof fired);
-    digest = digest_of(digest, persistent, sizeof persistent);
-    digest = digest_of(digest, visible, sizeof visible);
-
-    for (int i = 0; i < SAMPLES * COLS; i++) {
-        x_codes[i] /= 4;
-    }
-    hwl_drive(&tile, HWL_FORWARD, 3, SAMPLES, x_codes, carried);
-    hwl_read_plain(&tile, HWL_FORWARD, HWL_DIFFERENCE, 3, SAMPLES, carried, 0, ROWS, values, saturated);
-    digest = digest_of(digest, values, SAMPLES * ROWS * sizeof *values);
-    hwl_read_cells_plain(&tile, HWL_MAIN, 4, 3, NULL, NULL, COLS, 0, ROWS, values, saturated);
-    digest = digest_of(digest, values, sizeof values);
-    return digest_of(digest, saturated, sizeof saturated);
+    char *end;
+    errno = 0;
+    *value = strtoul(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0' && errno == 0 && *value <= largest;
 }
 
-static int self_test(void)
+static int parse_point(const char *text)
 {
-    if (known_answers()) {
-        fprintf(stderr, "self-test: the random numbers are not those of Philox\n");
-        return 1;
+    const size_t length = strcspn(text, ":");
+    for (int n = 0; n < HWL_POINTS; n++) {
+        if (strlen(point_names[n]) == length && strncmp(point_names[n], text, length) == 0) {
+            asked.crash_point = n;
+        }
     }
-    printf("self-test: digest %016" PRIx64 "\n", exercise());
-    return 0;
+    return asked.crash_point >= 0 && (text[length] == '\0' || number(text + length + 1, 1000000000u, &asked.crash_passage));
+}
+
+static int parse(int argc, char **argv)
+{
+    for (int n = 1; n < argc; n++) {
+        const char *value = n + 1 < argc ? argv[n + 1] : "";
+        unsigned long parsed = 0;
+        if (strcmp(argv[n], "--arena") == 0) {
+            asked.arena = value;
+            n++;
+        } else if (strcmp(argv[n], "--tcp") == 0 && number(value, UINT16_MAX, &parsed)) {
+            asked.link = argv[n];
+            asked.port = (uint16_t)parsed;
+            n++;
+        } else if (strcmp(argv[n], "--pty") == 0 || strcmp(argv[n], "--stdio") == 0) {
+            asked.link = argv[n];
+        } else if (strcmp(argv[n], "--with-parent") == 0) {
+            asked.with_parent = 1;
+        } else if (strcmp(argv[n], "--crash-at") == 0 && parse_point(value)) {
+            n++;
+        } else if (strcmp(argv[n], "--look-after") == 0 && number(value, UINT32_MAX, &parsed) && parsed > 0) {
+            asked.look_after = (uint32_t)parsed;
+            n++;
+        } else {
+            return 0;
+        }
+    }
+    return asked.arena != NULL && *asked.arena && asked.link != NULL;
+}
+
+static const char *const faults[] = {
+    [HWL_ARENA_FINE] = "fine",
+    [HWL_ARENA_NONE] = "not an arena",
+    [HWL_ARENA_OTHER] = "of another layout or dictionary of messages; write it anew",
+    [HWL_ARENA_TOO_LARGE] = "too large: more bytes than the file, or more tiles or shapes than the chip can have",
+    [HWL_ARENA_DAMAGED] = "damaged: its check is wrong, or it points outside itself",
+};
+
+/* Maps the arena, and keeps other processes from it. */
+static void *map_arena(const char *path, const char **why)
+{
+    const int file = open(path, O_RDWR | O_CLOEXEC);
+    struct stat about;
+    if (file < 0 || fstat(file, &about) != 0) {
+        *why = strerror(errno);
+        return NULL;
+    }
+    if (flock(file, LOCK_EX | LOCK_NB) != 0) {
+        *why = "another chip has it";
+        return NULL;
+    }
+    const size_t size = (size_t)about.st_size;
+    void *memory = size > 0 ? mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) : MAP_FAILED;
+    if (memory == MAP_FAILED) {
+        *why = size > 0 ? strerror(errno) : "empty";
+        return NULL;
+    }
+    const enum hwl_arena_fault fault = hwl_arena_check(memory, size);
+    *why = faults[fault];
+    return fault == HWL_ARENA_FINE ? memory : NULL;
+}
+
+static int serve(void)
+{
+    const char *why = NULL;
+    void *memory = map_arena(asked.arena, &why);
+    if (!memory) {
+        return fail(asked.arena, why);
+    }
+    const int is_open = strcmp(asked.link, "--pty") == 0   ? native_link_open_pty(&line)
+                        : strcmp(asked.link, "--tcp") == 0 ? native_link_open_tcp(&line, asked.port)
+                                                           : native_link_open_stdio(&line);
+    if (!is_open) {
+        return fail(asked.link, strerror(errno));
+    }
+    if (asked.with_parent && !line.is_stdio) {
+        line.parent = STDIN_FILENO;
+    }
+    const hwl_hooks hooks = {
+        .context = &line,
+        .receive = native_link_receive,
+        .send = native_link_send,
+        .wait = native_link_wait,
+        .milliseconds = milliseconds,
+        .store = hwl_arena_store(memory),
+        .at = at,
+    };
+    /* Without it the chip computes all the same, only slower. */
+    const uint64_t bytes = hwl_model_room(memory);
+    void *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    hwl_model_bind(&model, memory, room, room == MAP_FAILED ? 0u : bytes, &array);
+    hwl_chip_boot(&chip, &hooks, &array);
+    if (asked.look_after > 0) {
+        chip.work_between_looks = asked.look_after;
+    }
+    for (;;) {
+        native_link_wait(&line, 0, hwl_chip_poll(&chip));
+    }
 }
 
 int main(int argc, char **argv)
 {
+    signal(SIGPIPE, SIG_IGN);
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        printf("hwloop-chip %s abi %u tile %u\n", hwl_source_hash(), hwl_abi_version(), hwl_tile_size());
+        printf("hwloop-chip %s abi %u tile %u dictionary %08x\n", hwl_source_hash(), (unsigned)hwl_abi_version(),
+               (unsigned)hwl_tile_size(), (unsigned)HWL_DICTIONARY);
         return 0;
     }
     if (argc == 2 && strcmp(argv[1], "--self-test") == 0) {
         return self_test();
     }
-    fprintf(stderr, "usage: hwloop-chip --version | --self-test\n");
-    return 2;
+    if (!parse(argc, argv)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    return serve();
 }
