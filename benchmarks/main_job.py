@@ -1,8 +1,8 @@
 """Accuracy of the main job: analog SGD and c-TTv2 on 5,000 MNIST digits, against float and aihwkit.
 
 Every row is `hwloop train` with the settings printed, over fixed seeds; accuracies are measured
-through noisy reads and are means of the last three epochs and of the seeds. aihwkit's figures are its
-best of the same split, network, periphery and epochs.
+through noisy reads and are means of the last three epochs and of the seeds. The figures of aihwkit
+are its best of the same split, network, periphery and epochs.
 """
 
 from __future__ import annotations
