@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs from Debian's archive, where it is missing, what builds and tests the C side: a compiler,
-# CMake, and clang with its sanitizer and fuzzer runtimes. Run it as root, or where sudo works.
+# CMake, clang with its sanitizer and fuzzer runtimes, and a compiler and an emulator for Cortex-M.
+# Run it as root, or where sudo works. It is quick where all is there.
 set -eu
 
 scratch=$(mktemp -d)
@@ -23,6 +24,8 @@ missing=""
 links gcc -shared -fPIC -fsanitize=address,undefined || missing="$missing build-essential"
 have cmake || missing="$missing cmake"
 links clang -fsanitize=address,undefined,fuzzer || missing="$missing clang libclang-rt-dev"
+have arm-none-eabi-gcc || missing="$missing gcc-arm-none-eabi"
+have qemu-system-arm || missing="$missing qemu-system-arm"
 [ -n "$missing" ] || exit 0
 
 as_root="env"

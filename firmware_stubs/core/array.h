@@ -15,16 +15,13 @@ typedef struct hwl_progress {
     uint64_t ticks; /* chip time that it took so far */
     uint16_t error; /* set by an array that cannot go on: HWL_ERROR_COMPLIANCE or HWL_ERROR_FAILED */
     uint16_t stopped; /* whether it was told to stop */
-    uint32_t work;    /* since somebody looked for an abort */
+    uint32_t work; /* pulses since somebody looked for an abort */
     uint32_t work_between_looks;
     int (*look)(void *chip);
     void *chip;
 } hwl_progress;
 
-/* Pulses, or products of a read, that may pass before somebody looks for an abort: well below a millisecond. */
-#define HWL_WORK_BETWEEN_LOOKS 8192u
-
-/* Whether to go on, after so many pulses or products. */
+/* Whether to go on, after so many pulses or what takes as long. */
 static inline int hwl_go_on(hwl_progress *progress, uint32_t work)
 {
     progress->work += work;
@@ -108,5 +105,8 @@ typedef struct hwl_array {
     void (*get_state)(void *context, uint32_t tile, uint32_t first, uint32_t cells, uint32_t *state);
     uint16_t (*put_state)(void *context, uint32_t tile, uint32_t first, uint32_t cells, const uint32_t *state);
 } hwl_array;
+
+/* Ticks of a pulse of that width. */
+uint64_t hwl_width_ticks(double seconds, uint64_t tick_picoseconds);
 
 #endif

@@ -12,6 +12,17 @@ static uint32_t now_of(const hwl_chip *chip)
     return chip->hooks.milliseconds(chip->hooks.context);
 }
 
+/* An operation is offered if the array has the function for it. */
+static uint32_t offered(const hwl_array *array, uint32_t operations)
+{
+    uint32_t missing = 0;
+    missing |= array->recipe ? 0u : (uint32_t)(HWL_OPERATION_BIT_FORM | HWL_OPERATION_BIT_RESET);
+    missing |= array->wait ? 0u : (uint32_t)HWL_OPERATION_BIT_WAIT;
+    missing |= array->get_state ? 0u : (uint32_t)HWL_OPERATION_BIT_SNAPSHOT;
+    missing |= array->put_state ? 0u : (uint32_t)HWL_OPERATION_BIT_RESTORE;
+    return operations & ~missing;
+}
+
 void hwl_chip_boot(hwl_chip *chip, const hwl_hooks *hooks, const hwl_array *array)
 {
     chip->hooks = *hooks;
@@ -19,6 +30,7 @@ void hwl_chip_boot(hwl_chip *chip, const hwl_hooks *hooks, const hwl_array *arra
     chip->work_between_looks = HWL_WORK_BETWEEN_LOOKS;
     array->idle(array->context);
     array->about(array->context, &chip->about);
+    chip->about.operations = offered(array, chip->about.operations);
     const char *hash = hwl_source_hash();
     const size_t length = strlen(hash);
     memcpy(chip->about.firmware, hash, length < sizeof chip->about.firmware ? length : sizeof chip->about.firmware);

@@ -13,7 +13,4 @@ typedef struct hwl_configuration {
 /* Whether an array may be driven so: what forbids it, else HWL_ERROR_NONE. */
 uint16_t hwl_configuration_check(const hwl_configuration *asked, const hwl_array *array, uint8_t bias);
 
-/* Ticks of a pulse of that width. */
-uint64_t hwl_width_ticks(double seconds, uint64_t tick_picoseconds);
-
 #endif

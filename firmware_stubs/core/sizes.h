@@ -29,6 +29,11 @@ _Static_assert(HWL_FRAME_BYTES >= 512u, "HELLO and its answer are one frame");
 _Static_assert(HWL_CACHE_BYTES >= HWL_FRAME_BYTES && HWL_RECEIVE_BYTES >= HWL_FRAME_BYTES, "for one frame at least");
 _Static_assert(HWL_WORK_BYTES >= 12u * HWL_FRAME_BYTES, "a read is unpacked as a whole, and so is its answer");
 
+/* Pulses that may pass before somebody looks for an abort: a millisecond or so. */
+#ifndef HWL_WORK_BETWEEN_LOOKS
+#define HWL_WORK_BETWEEN_LOOKS 8192u
+#endif
+
 /* Most tiles of a chip, and most shapes of a configuration. */
 #ifndef HWL_TILES_MAX
 #define HWL_TILES_MAX 64u

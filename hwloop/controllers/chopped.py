@@ -93,6 +93,10 @@ class ChoppedTTv2:
     hidden_momentum: float = 0.0
     """Momentum of the hidden matrix. Paper: beta_H; aihwkit: `momentum`."""
 
+    pulses_per_transfer: int = 1
+    """Most pulses that a transfer gives to a cell; more than 1 suits devices of many states.
+    aihwkit: `desired_bl` of `transfer_update`."""
+
     gamma: float = 0.0
     """Share of the fast array in the weights: `W = gamma chop(A) + C`. aihwkit: `gamma`."""
 
@@ -190,7 +194,8 @@ class ChoppedController:
         self._columns = o.transfer == "columns"
         lines, cells = (fast.cols, fast.rows) if self._columns else (fast.rows, fast.cols)
         self._schedule = LineSchedule(lines, o.n_s, o.lines_per_transfer)
-        self.hidden = HiddenMatrix(lines, cells, ResetRule(o.reset, o.hidden_momentum))
+        reset = ResetRule(o.reset, o.hidden_momentum, o.pulses_per_transfer)
+        self.hidden = HiddenMatrix(lines, cells, reset)
         rule = ChopperRule(o.chopper, o.rho, o.period)
         self.choppers = Choppers(lines, rule, seed, "choppers", layer)
         out_rule = ChopperRule("random", o.out_rho)

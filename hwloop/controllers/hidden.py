@@ -13,16 +13,18 @@ from hwloop.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class ResetRule:
-    """What becomes of an entry that has given a pulse.
+    """How many pulses an entry gives, and what becomes of it.
 
     Attributes:
         mode: `zero`: the entry keeps the part `momentum` of itself (aihwkit: `forget_buffer`);
             `subtract`: the entry gives up 1 - momentum of the pulse (Gokmen 2021).
         momentum: beta_H.
+        pulses_max: most pulses that an entry gives at once.
     """
 
     mode: Literal["zero", "subtract"] = "zero"
     momentum: float = 0.0
+    pulses_max: int = 1
 
     def __post_init__(self) -> None:
         """Refuse what is no rule."""
@@ -32,6 +34,8 @@ class ResetRule:
             raise ConfigurationError(
                 f"hidden_momentum is {self.momentum}, expected 0 to less than 1"
             )
+        if not 1 <= self.pulses_max <= 127:
+            raise ConfigurationError(f"pulses_per_transfer is {self.pulses_max}, expected 1 to 127")
 
 
 class HiddenMatrix:
@@ -48,19 +52,19 @@ class HiddenMatrix:
     def add(
         self, lines: NDArray[np.integer[Any]], increments: NDArray[np.float32]
     ) -> NDArray[np.int16]:
-        """Add to lines, and return the pulses that are due: sign(H) where |H| >= 1.
+        """Add to lines, and return the pulses that are due where |H| >= 1.
 
         Args:
             lines: lines, each at most once, shape (lines,).
             increments: float32, shape (lines, cells of a line).
 
         Returns:
-            Counts in {-1, 0, 1}, shape (lines, cells of a line).
+            Counts from -pulses_max to pulses_max, shape (lines, cells of a line).
         """
         held = self.values[lines]
         held += increments
         counts = np.trunc(held)
-        np.clip(counts, -1, 1, out=counts)
+        np.clip(counts, -self._rule.pulses_max, self._rule.pulses_max, out=counts)
         due = np.flatnonzero(counts)
         if len(due):
             flat, given = held.reshape(-1), counts.reshape(-1)

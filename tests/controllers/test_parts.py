@@ -228,6 +228,13 @@ def test_reset_rules(rule, left):
     assert (hidden.values[0] == 0).all()
 
 
+def test_several_pulses_at_once():
+    hidden = HiddenMatrix(1, 4, ResetRule("subtract", 0.0, pulses_max=3))
+    counts = hidden.add(np.array([0]), np.array([[2.5, 0.9, -4.2, 1.0]], np.float32))
+    assert counts.tolist() == [[2, 0, -3, 1]]
+    assert hidden.values[0] == pytest.approx([0.5, 0.9, -1.2, 0.0])
+
+
 @given(st.lists(st.floats(-0.9, 0.9), min_size=1, max_size=40))
 def test_subtracting_loses_nothing(increments):
     hidden = HiddenMatrix(1, 1, ResetRule("subtract", 0.0))
@@ -237,7 +244,7 @@ def test_subtracting_loses_nothing(increments):
     assert pulses + float(hidden.values[0, 0]) == pytest.approx(sum(increments), abs=1e-4)
 
 
-@pytest.mark.parametrize("wrong", [("halve", 0.0), ("zero", 1.0), ("zero", -0.1)])
+@pytest.mark.parametrize("wrong", [("halve", 0.0), ("zero", 1.0), ("zero", -0.1), ("zero", 0.0, 0)])
 def test_impossible_reset_rules_are_refused(wrong):
     with pytest.raises(ConfigurationError):
         ResetRule(*wrong)

@@ -17,13 +17,15 @@
 #include "model.h"
 #include "self_test.h"
 
+#define PULSES_BETWEEN_LOOKS 131072u /* about a millisecond */
+
 static const char usage[] =
     "usage: hwloop-chip --version | --self-test\n"
     "       hwloop-chip --arena FILE (--pty | --tcp PORT | --stdio) [--with-parent]\n"
     "                   [--crash-at POINT[:N]] [--look-after PULSES]\n"
     "--with-parent  ends when standard input is closed (--pty and --tcp)\n"
     "--crash-at     dies at the Nth passage of after-intent, mid-pulses, before-commit, after-commit, before-answer\n"
-    "--look-after   pulses or products that pass between two looks for an abort\n";
+    "--look-after   pulses that pass between two looks for an abort\n";
 
 static const char *const point_names[HWL_POINTS] = {
     [HWL_POINT_AFTER_INTENT] = "after-intent",   [HWL_POINT_MID_PULSES] = "mid-pulses",
@@ -179,9 +181,7 @@ static int serve(void)
     void *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     hwl_model_bind(&model, memory, room, room == MAP_FAILED ? 0u : bytes, &array);
     hwl_chip_boot(&chip, &hooks, &array);
-    if (asked.look_after > 0) {
-        chip.work_between_looks = asked.look_after;
-    }
+    chip.work_between_looks = asked.look_after > 0 ? asked.look_after : PULSES_BETWEEN_LOOKS;
     for (;;) {
         native_link_wait(&line, 0, hwl_chip_poll(&chip));
     }

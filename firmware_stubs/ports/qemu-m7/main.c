@@ -9,7 +9,7 @@
 #define CHUNK 4096u
 
 /* What a 512x512 tile computes with; larger ones compute by the plain forms. */
-#define ROOM_BYTES (1700u * 1024u)
+#define ROOM_BYTES (2000u * 1024u)
 
 typedef struct port {
     int handle; /* of semihosting, -1 for the UART */
