@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +11,12 @@ from hwloop.backend import open_backend
 from hwloop.capabilities import Capabilities, PolarityShape, TileCapabilities
 from hwloop.cli.output import BackendOption, JsonFlag, print_json, print_table, si
 
+COMMANDS = "hwloop.chip_commands"
+"""Group of the entry points by which backends add commands of their own."""
+
 app = typer.Typer(help="The array behind a URL.", no_args_is_help=True)
+for point in entry_points(group=COMMANDS):
+    app.command(point.name)(point.load())
 
 
 @app.callback()

@@ -79,7 +79,7 @@ def test_wheel_works_outside_the_tree(wheel: Path, tmp_path: Path) -> None:
     assert wheel.name.startswith(f"{distribution}-py3-none-")
     with zipfile.ZipFile(wheel) as archive:
         top = {name.split("/")[0] for name in archive.namelist()}
-    assert top == {"hwloop", "hwloop_sim", f"{distribution}.dist-info"}
+    assert top == {"hwloop", "hwloop_sim", "hwloop_wire", f"{distribution}.dist-info"}
 
     home = tmp_path / "venv"
     venv.create(home, symlinks=True)

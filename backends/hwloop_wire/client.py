@@ -1,0 +1,432 @@
+"""The host's end of a link: one worker thread that keeps a session with a chip."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hwloop.errors import ConfigurationError, LinkError
+from hwloop.operations import Verdict
+from hwloop_wire.codes import ErrorCode, Kind, error_text
+from hwloop_wire.frame_link import FrameLink
+from hwloop_wire.frames import Frame, Message, encode
+from hwloop_wire.handshake import Handshake
+from hwloop_wire.layout import MessageError
+from hwloop_wire.link import LinkClosedError, Opener, Waker
+from hwloop_wire.messages import (
+    Aborted,
+    Busy,
+    Bye,
+    Done,
+    Error,
+    HelloAnswer,
+    Status,
+    StatusAnswer,
+    Tripped,
+)
+from hwloop_wire.session import FIRST_TIMEOUT, LONGEST_TIMEOUT, Counters, HostSession, Request
+
+KEEP_ALIVE_SECONDS = 1.0
+_LONGEST_WAIT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A session that came to an end, or a chip that went silent.
+
+    Attributes:
+        error: why.
+        in_flight: requests that were sent and not answered.
+        unsent: requests that were not sent.
+        hello: what the chip said when a new session began, None while it is silent. Without one the
+            requests in flight may still be answered.
+        rebooted: whether the chip booted in between.
+    """
+
+    error: LinkError
+    in_flight: list[Request]
+    unsent: list[Request]
+    hello: HelloAnswer | None = None
+    rebooted: bool = False
+
+
+class Observer:
+    """What a client tells its owner, in the worker thread."""
+
+    def on_loss(self, loss: Loss) -> None:
+        """Requests are lost, or have no answer in time."""
+
+    def on_trip(self, notice: Tripped) -> None:
+        """The chip went idle, disarmed and latched by itself."""
+
+    def on_renewal(self) -> list[Request]:
+        """A new session began because sequence numbers were used up; return what goes first."""
+        return []
+
+
+class Client:
+    """Keeps a session with a chip; `post` and the answers are pipelined.
+
+    Args:
+        opener: opens the link.
+        observer: is told of losses.
+        timeout: seconds of silence after which the link has failed.
+
+    Attributes:
+        counters: of the link.
+        keep_alive: seconds without a frame after which the host shows that it is alive.
+
+    Raises:
+        ConfigurationError: the link cannot be opened.
+        LinkError: no chip answers, or not as it should.
+    """
+
+    def __init__(self, opener: Opener, observer: Observer, *, timeout: float = 5.0) -> None:
+        self.timeout = timeout
+        self.keep_alive = KEEP_ALIVE_SECONDS
+        self.counters = Counters()
+        self._opener = opener
+        self._observer = observer
+        self._waker = Waker()
+        self._changed = threading.Condition()
+        self._posted: list[Request] = []
+        self._broken: LinkError | None = None
+        self._leaving = self._closing = False
+        self._abort_number = 0
+        self._abort_due: float | None = None
+        self._abort_wait = FIRST_TIMEOUT
+        self._abort_requested = False
+        self._dropped: list[Request] = []
+        self._heard = 0.0
+        self._pending = 0
+        self._link: FrameLink | None = None
+        try:
+            link = self._attach()
+            self.session = self._begin(link, self._hello(link))
+        except LinkClosedError as error:
+            self._detach()
+            self._waker.close()
+            raise LinkError(str(error), retryable=True) from error
+        except BaseException:
+            self._detach()
+            self._waker.close()
+            raise
+        self._worker = threading.Thread(target=self._run, name="hwloop-link", daemon=True)
+        self._worker.start()
+
+    @property
+    def hello(self) -> HelloAnswer:
+        """What the chip said when the session began."""
+        return self.session.hello
+
+    @property
+    def broken(self) -> bool:
+        """Whether the link has failed."""
+        return self._broken is not None
+
+    def check(self) -> None:
+        """Raise the `LinkError` of a link that has failed."""
+        if self._broken is not None:
+            raise _copy(self._broken)
+
+    def post(self, requests: Sequence[Request]) -> None:
+        """Send requests, in order; returns at once.
+
+        Raises:
+            LinkError: the link has failed.
+        """
+        with self._changed:
+            self.check()
+            self._posted += requests
+        self._waker.wake()
+
+    def call(self, number: int | None, body: bytes, answer_length: int) -> Message:
+        """Send a control message and return its answer.
+
+        Raises:
+            LinkError: the link has failed.
+        """
+        assert number is not None
+        answers: list[Message | LinkError] = []
+
+        def take(answer: Message | LinkError) -> None:
+            with self._changed:
+                answers.append(answer)
+                self._changed.notify_all()
+
+        self.post([Request(number, body, answer_length, done=take, lost=take)])
+        with self._changed:
+            while not answers:
+                self._changed.wait()
+        if isinstance(answers[0], LinkError):
+            raise _copy(answers[0])
+        return answers[0]
+
+    def abort(self) -> list[Request]:
+        """Abort out of band; return what had not been sent.
+
+        Waits until the chip has said so and all that had been sent is answered.
+
+        Raises:
+            LinkError: the chip does not answer.
+        """
+        with self._changed:
+            self._abort_number += 1
+            self._abort_requested = True
+            self._waker.wake()
+            while self._broken is None and (
+                self._abort_requested or self._abort_due is not None or self.session.awaited
+            ):
+                self._changed.wait(_LONGEST_WAIT)
+            self.check()
+            return self._dropped
+
+    def leave(self) -> None:
+        """End the session behind all that was posted."""
+        self._leaving = True
+        with contextlib.suppress(LinkError):
+            self.call(Bye.NUMBER, b"", Done.STRUCT.size)
+
+    def recover(self) -> None:
+        """Go on after the link has failed: wait for what is in flight to be answered or lost.
+
+        Raises:
+            LinkError: it fails again.
+        """
+        with self._changed:
+            self._broken = None
+            self._heard = time.monotonic()
+            self._waker.wake()
+            self._changed.notify_all()
+            while self._broken is None and not (self._link and self.session.idle):
+                self._changed.wait(_LONGEST_WAIT)
+            self.check()
+
+    def close(self) -> None:
+        """Stop the worker and let the link go."""
+        with self._changed:
+            self._closing = True
+            self._waker.wake()
+            self._changed.notify_all()
+        self._worker.join()
+        self._detach()
+        self._waker.close()
+
+    # --- the worker ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while self._take_commands():
+            try:
+                self._step(self._link or self._reopen())
+            except LinkClosedError as error:
+                self._detach()
+                self._cause = error
+            except LinkError as error:
+                self._break(error)
+            except Exception as error:  # a worker that dies would leave everybody waiting
+                self._break(LinkError(f"{type(error).__name__} in the link's worker: {error}"))
+
+    def _step(self, link: FrameLink) -> None:
+        session = self.session
+        if session.exhausted and not session.awaited:
+            self._renew(link)
+            return
+        now = time.monotonic()
+        for raw in session.outgoing(now):
+            link.send(raw)
+        self._send_abort(link, now)
+        if link.pending:
+            session.progress(now)  # repeating what has not left would be of no use
+        if not (session.awaited or self._abort_due is not None) or link.pending < self._pending:
+            self._heard = now
+        self._pending = link.pending
+        if now - self._heard > self.timeout:
+            raise LinkError(f"{link.name}: silent for {self.timeout:g} s", retryable=True)
+        if session.idle and now - link.spoke >= self.keep_alive:
+            session.waiting.append(_status())
+            return
+        self._listen(link, max(0.0, self._due(link, now) - now))
+        if session.refusal is not None:
+            self._lost_session(link, session.refusal)
+
+    def _listen(self, link: FrameLink, timeout: float) -> None:
+        """Take what the chip sends, and send again what is thereby known to be lost."""
+        bad = self.counters.frames_bad
+        frames = link.receive(timeout)
+        now = time.monotonic()
+        again: list[bytes] = []
+        for frame in frames:
+            self._heard = now
+            try:
+                again += self._take(frame, now)
+            except MessageError:
+                self.counters.frames_bad += 1
+        if self.counters.frames_bad != bad:
+            again += self.session.spoilt(now)
+        for raw in again:
+            link.send(raw)
+
+    def _take_commands(self) -> bool:
+        """Take what other threads asked for; return whether to go on.
+
+        A link that has failed waits here for `recover` or `close`.
+        """
+        with self._changed:
+            while self._broken is not None and not self._closing:
+                self._changed.wait()
+            session = self.session
+            session.waiting += self._posted
+            self._posted = []
+            if self._abort_requested:
+                self._abort_requested = False
+                self._abort_due, self._abort_wait = 0.0, FIRST_TIMEOUT
+                self._dropped = list(session.waiting)
+                session.waiting.clear()
+            if session.idle:
+                self._changed.notify_all()
+            return not self._closing
+
+    def _due(self, link: FrameLink, now: float) -> float:
+        """Return when something has to be done if nothing comes before."""
+        due = [now + _LONGEST_WAIT, link.spoke + self.keep_alive]
+        if self.session.awaited:
+            due.append(self.session.deadline)
+        if self._abort_due is not None:
+            due.append(self._abort_due)
+        return min(due)
+
+    def _take(self, frame: Frame, now: float) -> list[bytes]:
+        """Take a frame from the chip, and return frames to send again."""
+        session = self.session
+        if frame.epoch != session.hello.epoch:
+            return []
+        if frame.kind == Kind.ANSWER:
+            return session.receive(frame, now)
+        for message in frame.messages if frame.kind == Kind.NOTICE else ():
+            if message.type == Busy.NUMBER:
+                session.busy(now)
+            elif message.type == Aborted.NUMBER:
+                self._take_aborted(Aborted.unpack(message.body))
+            elif message.type == Tripped.NUMBER:
+                self._observer.on_trip(Tripped.unpack(message.body))
+        return []
+
+    def _send_abort(self, link: FrameLink, now: float) -> None:
+        if self._abort_due is None or now < self._abort_due:
+            return
+        link.send(encode(Frame(Kind.ABORT, self.hello.epoch, self._abort_number, 0, [])))
+        self._abort_due = now + self._abort_wait
+        self._abort_wait = min(2 * self._abort_wait, LONGEST_TIMEOUT)
+
+    def _take_aborted(self, notice: Aborted) -> None:
+        with self._changed:
+            if notice.number == self._abort_number:
+                self._abort_due = None
+                self._changed.notify_all()
+
+    def _break(self, error: LinkError) -> None:
+        """Give up for now: what is in flight may still be answered, after `recover`."""
+        in_flight = self.session.in_flight
+        if any(request.identity for request in in_flight):
+            error.verdict = Verdict.UNKNOWN
+        self._lose(Loss(error, in_flight, self._unsent()), broken=error)
+
+    def _lost_session(self, link: FrameLink, refusal: Error) -> None:
+        """Begin a new session after the chip refused ours, and tell what was lost."""
+        old = self.session
+        if refusal.error == ErrorCode.EPOCH and self._leaving:
+            self._closing = True  # the chip let us go before; its answer got lost
+            self._end(old.in_flight, LinkError("the session has ended"))
+            return
+        if refusal.error != ErrorCode.EPOCH:
+            old.refusal = None
+            raise LinkError(f"{link.name}: the chip refused a frame: {error_text(refusal.error)}")
+        hello = self._hello(link)
+        rebooted = hello.boot != old.hello.boot
+        what = "booted" if rebooted else "began another session"
+        unsent = self._unsent()
+        self.session = self._begin(link, hello)
+        error = LinkError(f"{link.name}: the chip {what}")
+        self._lose(Loss(error, old.in_flight, unsent, hello, rebooted))
+
+    def _unsent(self) -> list[Request]:
+        with self._changed:
+            unsent = [*self.session.waiting, *self._posted]
+            self.session.waiting.clear()
+            self._posted = []
+        return unsent
+
+    def _lose(self, loss: Loss, *, broken: LinkError | None = None) -> None:
+        with self._changed:
+            self._broken = broken
+            self._abort_due = None
+        self._observer.on_loss(loss)
+        self._end([*loss.in_flight, *loss.unsent], loss.error)
+
+    def _end(self, requests: list[Request], error: LinkError) -> None:
+        for request in requests:
+            request.lost(error)
+        with self._changed:
+            self._changed.notify_all()
+
+    def _renew(self, link: FrameLink) -> None:
+        hello = self._hello(link)
+        waiting = self.session.waiting
+        self.session = self._begin(link, hello)
+        waiting.extendleft(reversed(self._observer.on_renewal()))
+        self.session.waiting = waiting
+
+    def _attach(self) -> FrameLink:
+        self._link = FrameLink(self._opener(self._waker), self.counters)
+        self._heard = time.monotonic()
+        self._pending = 0
+        return self._link
+
+    def _detach(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            with contextlib.suppress(Exception):  # a port that is gone may fail in any way
+                link.close()
+
+    def _reopen(self) -> FrameLink:
+        """Open the link again and go on in the session: it settles what was lost."""
+        deadline = time.monotonic() + self.timeout
+        wait = FIRST_TIMEOUT
+        while True:
+            try:
+                link = self._attach()
+                link.accept(self.hello.frame_bytes)
+                return link
+            except (LinkClosedError, ConfigurationError) as error:
+                if self._closing or time.monotonic() > deadline:
+                    then = error.message if isinstance(error, ConfigurationError) else str(error)
+                    raise LinkError(f"{self._cause}, and then: {then}", retryable=True) from error
+                time.sleep(wait)
+                wait = min(2 * wait, LONGEST_TIMEOUT)
+
+    def _hello(self, link: FrameLink) -> HelloAnswer:
+        return Handshake(link, self.counters, self.timeout).run()
+
+    def _begin(self, link: FrameLink, hello: HelloAnswer) -> HostSession:
+        link.accept(hello.frame_bytes)
+        self._heard = time.monotonic()
+        return HostSession(hello, link.bytes_of, self.counters)
+
+
+def _status() -> Request:
+    assert Status.NUMBER is not None
+    return Request(Status.NUMBER, b"", StatusAnswer.STRUCT.size, lambda answer: None)
+
+
+def _copy(error: LinkError) -> LinkError:
+    """Return an error that can be raised once more."""
+    return LinkError(
+        error.message,
+        remedy=error.remedy,
+        operation_id=error.operation_id,
+        verdict=error.verdict,
+        retryable=error.retryable,
+    )

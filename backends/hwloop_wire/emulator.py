@@ -1,0 +1,233 @@
+"""Emulated chips: the real firmware as a process here, on the cells of the simulated array.
+
+`emulator:native,seed=1` and `emulator:qemu-m7,shape=32x32` start one, use it and clean up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import select
+import subprocess
+import tty
+from collections.abc import Callable
+from pathlib import Path
+
+import hwloop_sim
+from hwloop import device_file
+from hwloop.backend import split_url
+from hwloop.capabilities import Capabilities
+from hwloop.errors import ConfigurationError, LinkError
+from hwloop_sim import periphery, population
+from hwloop_wire import arena, firmware_build
+from hwloop_wire.backend import WireBackend
+from hwloop_wire.describing import CHIP_ID_BYTES, shortened
+from hwloop_wire.link import Link, Opener, StreamLink, Waker, open_serial
+
+TARGETS = ("native", "qemu-m7")
+QEMU_LINKS = ("semihosting", "uart")
+_START_SECONDS = 10.0
+_KILL_SECONDS = 5.0
+
+
+def write_cells(path: Path, device: str, options: dict[str, str], *, target: str) -> Capabilities:
+    """Write the cells of a chip that was never booted; return what it will say of itself.
+
+    Args:
+        path: the file; it is replaced.
+        device: name or path of a device file, with overrides as in a URL; empty for the default.
+        options: those of `sim:`.
+        target: of `TARGETS`, whose memory bounds the cells.
+
+    Raises:
+        ConfigurationError: device or options are wrong, or the chip cannot hold the cells.
+    """
+    _, name, overrides = split_url(f"sim:{device}")
+    options = {**overrides, **options}
+    simulated = hwloop_sim.open_backend(name, options)
+    chip = simulated.describe()
+    simulated.close()
+    assert chip.device is not None
+    loaded = device_file.load(chip.device)
+    settings = {k: v for k, v in options.items() if k == "periphery" or k in periphery.FIELDS}
+    converters = periphery.from_options(settings)
+    seed = int(options.get("seed", "1"))
+    images = [
+        arena.TileImage(
+            population=population.draw(
+                loaded, tile.rows, tile.cols, seed=seed, tile=n, overrides=chip.device_overrides
+            ),
+            periphery=converters,
+        )
+        for n, tile in enumerate(chip.tiles)
+    ]
+    chip = chip.model_copy(
+        update={
+            "name": f"emulated {loaded.name} ({target})",
+            "chip_id": shortened(f"{target}-{chip.chip_id.removeprefix('sim-')}", CHIP_ID_BYTES),
+            "retained_evidence": True,
+        }
+    )
+    capacity = arena.QEMU_BYTES if target == "qemu-m7" else None
+    arena.write_arena(path, chip, images, seed=seed, capacity=capacity)
+    return chip
+
+
+class EmulatedChip:
+    """The process of an emulated chip.
+
+    Args:
+        target: of `TARGETS`.
+        cells: file with its cells and journal, as `write_cells` makes it.
+        link: how a `qemu-m7` is reached, of `QEMU_LINKS`.
+
+    Attributes:
+        process: the chip.
+        cells: its file.
+        address: terminal of the chip; of a native one it is the host's end.
+
+    Raises:
+        ConfigurationError: a program is missing, or the chip refuses its cells.
+    """
+
+    def __init__(self, target: str, cells: Path, link: str = "semihosting") -> None:
+        self._terminals: list[int] = []
+        self.cells = cells
+        self.address = ""
+        if target == "native":
+            self._start_native(cells)
+        else:
+            self._start_qemu(cells, link)
+
+    def opener(self) -> Opener:
+        """Return what opens a link to the chip."""
+        if not self._terminals:
+            return lambda waker: open_serial(self.address, 115200, waker)
+        return self._open_master
+
+    def close(self) -> None:
+        """End the process."""
+        process = self.process
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_KILL_SECONDS)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+        for descriptor in self._terminals:
+            os.close(descriptor)
+        self._terminals = []
+
+    def _start_native(self, cells: Path) -> None:
+        program = firmware_build.native_chip()
+        # Its standard input is ours: the chip ends with us, whatever ends us.
+        command: list[str | Path] = [program, "--arena", cells, "--pty", "--with-parent"]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], _START_SECONDS)
+        line = self.process.stdout.readline() if ready else b""
+        if not line:
+            complaint = self._complaint()
+            self.close()
+            raise ConfigurationError(f"the native chip does not start: {complaint}")
+        self.address = json.loads(line)["pty"]
+
+    def _start_qemu(self, cells: Path, link: str) -> None:
+        image, program = firmware_build.qemu_image(), firmware_build.qemu()
+        master, slave = pty.openpty()
+        self._terminals = [master, slave]
+        tty.setraw(slave)
+        self.address = os.ttyname(slave)
+        memory = f"memory-backend-file,id=arena,mem-path={cells},size={arena.QEMU_BYTES},share=on"
+        reached = {
+            "semihosting": ["-semihosting-config", f"enable=on,target=native,arg={self.address}"],
+            "uart": ["-chardev", f"serial,id=line,path={self.address}", "-serial", "chardev:line"],
+        }
+        command: list[str | Path] = [
+            *(program, "-M", "mps2-an500,memory-backend=arena", "-object", memory),
+            *("-kernel", image, "-nodefaults", "-display", "none", "-monitor", "none"),
+            *reached[link],
+        ]
+        null = subprocess.DEVNULL
+        self.process = subprocess.Popen(command, stdin=null, stdout=null, stderr=subprocess.PIPE)
+
+    def _open_master(self, waker: Waker) -> Link:
+        descriptor = os.dup(self._terminals[0])
+        return StreamLink(descriptor, self.address, waker, lambda: os.close(descriptor))
+
+    def _complaint(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_KILL_SECONDS)
+        if self.process.poll() is None or self.process.stderr is None:
+            return "it says nothing"
+        return self.process.stderr.read().decode(errors="replace").strip()
+
+
+class EmulatorBackend(WireBackend):
+    """An emulated chip with its process.
+
+    Args:
+        chip: the process.
+        opener: opens the link to it.
+        clean_up: ends the process; called by `close`.
+        timeout, deadman, clear: of `WireBackend`.
+    """
+
+    def __init__(
+        self,
+        chip: EmulatedChip,
+        opener: Opener,
+        clean_up: Callable[[], None],
+        *,
+        timeout: float,
+        deadman: float,
+        clear: bool,
+    ) -> None:
+        self.chip = chip
+        self._clean_up = clean_up
+        try:
+            super().__init__(opener, timeout=timeout, deadman=deadman, clear=clear)
+        except LinkError as error:
+            ended = chip.process.poll()
+            if ended is not None:
+                error.message += f"; the process of the chip ended with {ended}"
+            raise
+
+    def close(self) -> None:
+        """Finish what is queued, idle the lines, end the process, and remove its files."""
+        try:
+            super().close()
+        finally:
+            self._clean_up()
+
+
+def start(
+    target: str, device: str, options: dict[str, str], *, cells: Path, link: str = "semihosting"
+) -> EmulatedChip:
+    """Start an emulated chip; its cells are drawn unless the file is there already.
+
+    Args:
+        target: of `TARGETS`.
+        device: as of `write_cells`.
+        options: those of `sim:`.
+        cells: file of cells and journal, which outlives the chip.
+        link: how a `qemu-m7` is reached.
+
+    Raises:
+        ConfigurationError: an option is wrong, or the chip does not start.
+    """
+    if target not in TARGETS:
+        raise ConfigurationError(
+            f"emulator: target {target or '(none)'!r} is unknown",
+            remedy=f"use one of {', '.join(TARGETS)}",
+        )
+    if link not in QEMU_LINKS:
+        raise ConfigurationError(
+            f"emulator: option link={link}", remedy=f"use one of {', '.join(QEMU_LINKS)}"
+        )
+    if not cells.exists():
+        write_cells(cells, device, options, target=target)
+    return EmulatedChip(target, cells, link)

@@ -1,0 +1,244 @@
+"""Executes parts on a backend: state, guard and journal around every one."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+
+from hwloop import operations as ops
+from hwloop.backend import CrossbarBackend
+from hwloop.capabilities import Configuration
+from hwloop.errors import (
+    CapabilityError,
+    ConfigurationError,
+    CrossbarError,
+    OutcomeUnknownError,
+    SafetyError,
+)
+from hwloop.guard import Guard, Ledger
+from hwloop_wire import messages as m
+from hwloop_wire import results
+from hwloop_wire.codes import ErrorCode
+from hwloop_wire.decoding import Asked, Decoder, PartError
+from hwloop_wire.describing import shape_entries
+from hwloop_wire.journal import Journal
+
+
+class Executor:
+    """An array under a guard of its own.
+
+    Two threads call it: one executes, the other one aborts and looks at `current`.
+
+    Args:
+        backend: the array.
+        journal: where consuming parts leave their records.
+        arm: id of the physical chip that hosts may move; virtual ones need none.
+
+    Attributes:
+        armed: whether a host has armed it.
+        latched: why nothing is executed, `NONE` if all is well.
+        failed: id and part of what latched it.
+        detail: what failed, for people.
+        current: id and part of the part under way, or None.
+        cut_short: id, part and fired pulses of the part that the last abort found under way.
+        pulses, ticks: given and spent since the start.
+    """
+
+    def __init__(self, backend: CrossbarBackend, journal: Journal, arm: str | None) -> None:
+        self.backend = backend
+        self.capabilities = backend.describe()
+        self.journal = journal
+        self.decoder = Decoder(self.capabilities.tiles)
+        self.configuration: Configuration | None = None
+        self.armed = False
+        self.latched = ErrorCode.NONE
+        self.failed = (0, 0)
+        self.detail = ""
+        self.current: tuple[int, int] | None = None
+        self.cut_short = (0, 0, 0)
+        self.pulses = self.ticks = 0
+        self._may_arm = self.capabilities.kind == "virtual" or arm == self.capabilities.chip_id
+        self._shapes: list[str] = []
+        self._guard: Guard | None = None
+        self._ledger: Ledger | None = None
+        self._lock = threading.Lock()
+
+    def new_session(self) -> None:
+        """Disarm, and count doses from zero: a session is a run."""
+        self.armed = False
+        self._ledger = None
+        self._make_guard()
+
+    def arm(self, request: m.Arm) -> ErrorCode:
+        """Arm or disarm."""
+        if request.chip_id != self.capabilities.chip_id or (request.armed and not self._may_arm):
+            return ErrorCode.CHIP
+        self.armed = bool(request.armed)
+        return ErrorCode.NONE
+
+    def configure(self, configuration: Configuration, named: int) -> ErrorCode:
+        """Install a configuration under the hash that the host names."""
+        if configuration.hash() != named:
+            return ErrorCode.CONFIGURATION
+        offered = self.capabilities.configuration.limits
+        if configuration.limits.tightened(offered) != configuration.limits:
+            return ErrorCode.LIMIT
+        guard = Guard(self.capabilities, configuration, armed=True)
+        operation = ops.Configure(content_json=configuration.canonical())
+        try:
+            guard.admit([operation])
+            self.backend.wait(self.backend.submit([operation]))
+        except SafetyError:
+            return ErrorCode.LIMIT
+        except CrossbarError:
+            return ErrorCode.UNSUPPORTED
+        self.configuration = configuration
+        self._shapes = [entry.name for entry in shape_entries(configuration)]
+        self._make_guard()
+        return ErrorCode.NONE
+
+    def idle(self) -> None:
+        """Bring all lines to their idle state."""
+        self.backend.idle()
+
+    def clear(self) -> None:
+        """End a latch."""
+        self.backend.clear()
+        with self._lock:
+            self.latched, self.failed, self.detail = ErrorCode.NONE, (0, 0), ""
+
+    def abort(self) -> None:
+        """Idle the lines, latch, and cut the part under way short."""
+        with self._lock:
+            self.cut_short = (0, 0, 0)
+            self._latch(ErrorCode.ABORTED, self.current or (0, 0))
+        self.backend.abort()
+
+    def trip(self) -> None:
+        """Idle the lines, disarm and latch, because the host is silent."""
+        self.backend.idle()
+        self.armed = False
+        with self._lock:
+            self._latch(ErrorCode.DEADMAN, (0, 0))
+
+    def refuse(self, error: PartError, head: m.Part | None = None) -> m.Result:
+        """Latch, and return the answer to a part that was not executed."""
+        place = (head.id, head.part) if head is not None else (0, 0)
+        with self._lock:
+            if error.code is not ErrorCode.LATCHED:
+                self._latch(error.code, place, str(error))
+        return _head(place, error.code, ops.Verdict.NOT_APPLIED)
+
+    def execute(self, asked: Asked) -> bytes:
+        """Execute a part and return the body of its answer."""
+        head = asked.head
+        try:
+            operation = self._admit(asked)
+        except PartError as refused:
+            return self.refuse(refused, head).pack()
+        consuming = operation.repeat is ops.OperationClass.CONSUMING
+        with self._lock:
+            if self.latched:
+                return self._latched_answer(head).pack()
+            self.current = (head.id, head.part)
+        if consuming:
+            self.journal.intend(head.id, head.part)
+        result, error = self._run(operation)
+        with self._lock:
+            self.current = None
+            aborted = self.latched is ErrorCode.ABORTED
+            if aborted:
+                self.cut_short = (head.id, head.part, result.fired)
+            if result.verdict is not ops.Verdict.APPLIED and not aborted:
+                self._latch(ErrorCode.FAILED, (head.id, head.part), error)
+            self.pulses += result.fired
+            self.ticks += result.ticks
+        if consuming:
+            self.journal.commit(head.id, head.part, result.verdict, result.fired)
+        code = ErrorCode.NONE
+        if result.verdict is not ops.Verdict.APPLIED:
+            code = ErrorCode.ABORTED if aborted else ErrorCode.FAILED
+        answer = _head((head.id, head.part), code, result.verdict)
+        answer = dataclasses.replace(answer, fired=result.fired, ticks=result.ticks)
+        if result.verdict is ops.Verdict.APPLIED and result.values is not None:
+            answer = dataclasses.replace(answer, values=asked.values, value_bytes=asked.value_bytes)
+        return results.encode(answer, result)
+
+    def _admit(self, asked: Asked) -> ops.Operation:
+        """Return the operation to execute, or raise `PartError`."""
+        if self.latched:
+            raise PartError(ErrorCode.LATCHED)
+        head, operation = asked.head, asked.operation
+        if operation.repeat is ops.OperationClass.CONSUMING:
+            evidence = self.journal.evidence
+            if (head.id, head.part) <= (evidence.intent_id, evidence.intent_part):
+                raise PartError(ErrorCode.ID, f"operation {head.id} is not a new one")
+            if not isinstance(operation, ops.Wait):
+                operation = self._consuming(operation, asked)
+        guard = self._guard
+        if guard is None:
+            guard = Guard(self.capabilities, self.capabilities.configuration, armed=True)
+        try:
+            guard.admit([operation])
+        except ConfigurationError as error:
+            raise PartError(ErrorCode.RANGE, error.message) from error
+        except CapabilityError as error:
+            raise PartError(ErrorCode.UNSUPPORTED, error.message) from error
+        except SafetyError as error:
+            raise PartError(ErrorCode.LIMIT, error.message) from error
+        return operation
+
+    def _consuming(self, operation: ops.Operation, asked: Asked) -> ops.Operation:
+        if not self.armed:
+            raise PartError(ErrorCode.NOT_ARMED)
+        if self.configuration is None or self._guard is None:
+            raise PartError(ErrorCode.CONFIGURATION, "no configuration is installed")
+        if asked.head.configuration != self._guard.configuration_hash:
+            raise PartError(ErrorCode.CONFIGURATION)
+        if asked.shape is None:
+            return operation
+        if asked.shape >= len(self._shapes):
+            raise PartError(ErrorCode.SHAPE, f"pulse shape {asked.shape} of {len(self._shapes)}")
+        changed: ops.Operation = dataclasses.replace(operation, shape=self._shapes[asked.shape])  # type: ignore[call-arg]
+        return changed
+
+    def _run(self, operation: ops.Operation) -> tuple[ops.Result, str]:
+        try:
+            (result,) = self.backend.wait(self.backend.submit([operation]))
+            return result, ""
+        except OutcomeUnknownError as error:
+            return ops.Result(verdict=ops.Verdict.UNKNOWN), error.message
+        except CrossbarError as error:
+            return ops.Result(verdict=error.verdict), error.message
+
+    def _latched_answer(self, head: m.Part) -> m.Result:
+        code = ErrorCode.LATCHED
+        return _head((head.id, head.part), code, ops.Verdict.NOT_APPLIED)
+
+    def _latch(self, code: ErrorCode, place: tuple[int, int], detail: str = "") -> None:
+        if not self.latched:
+            self.latched, self.failed, self.detail = code, place, detail
+
+    def _make_guard(self) -> None:
+        if self.configuration is None:
+            self._guard = None
+            return
+        self._guard = Guard(self.capabilities, self.configuration, armed=True)
+        if self._ledger is not None and (
+            (self._ledger.cells is None) == (self._guard.ledger.cells is None)
+        ):
+            self._guard.ledger = self._ledger
+        self._ledger = self._guard.ledger
+
+
+def _head(place: tuple[int, int], code: ErrorCode, verdict: ops.Verdict) -> m.Result:
+    return m.Result(
+        id=place[0],
+        fired=0,
+        ticks=0,
+        values=0,
+        part=place[1],
+        error=code,
+        verdict=verdict,
+        value_bytes=0,
+    )

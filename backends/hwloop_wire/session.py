@@ -1,0 +1,342 @@
+"""The host's side of a session: windows, acknowledgements, repetition; no input or output.
+
+Times are seconds of a monotonic clock, handed in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hwloop.errors import LinkError
+from hwloop_wire.codes import ErrorCode, Flag, Kind
+from hwloop_wire.frames import SMALLEST, Frame, Message, encode, message_bytes
+from hwloop_wire.messages import Error, HelloAnswer
+
+FIRST_TIMEOUT, LONGEST_TIMEOUT = 0.02, 0.2
+"""Seconds after which a frame is repeated, at first and at most while no round trip is longer."""
+
+SHARED_BYTES = 4096
+"""Longest frame that messages share: longer ones spare little, and a lost one costs more."""
+
+_LEAST_WIDTH = 8
+"""Frames that are in flight even on a bad link: an answer to a later one shows that one is lost."""
+
+_MOST_PATIENCE = 16
+
+BUSY_TIMEOUT = 0.3
+"""Seconds after a BUSY in which the chip says the next one, or answers."""
+
+LEAST_MARGIN = 0.005
+"""Seconds beyond the mean round trip after which a frame is repeated, at least."""
+
+LAST_SEQUENCE = 2**32 - 1
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A message on its way to the chip and back.
+
+    Attributes:
+        type, body: the message.
+        answer_length: most bytes of the body of its answer.
+        done: called with the answer.
+        identity: id of the consuming operation that it is a part of, else 0.
+        lost: called if there will be none, or not in time.
+    """
+
+    type: int
+    body: bytes
+    answer_length: int
+    done: Callable[[Message], None]
+    identity: int = 0
+    lost: Callable[[LinkError], None] = lambda error: None
+
+
+@dataclass(slots=True, eq=False)
+class _Sent:
+    """A request frame that is not acknowledged."""
+
+    requests: list[Request]
+    raw: bytes
+    link_bytes: int
+    answer_bytes: int
+    stamp: int
+    sent_at: float
+    repeated: bool = False
+    late: bool = False
+    answer: list[Message] | None = None
+
+
+@dataclass(slots=True)
+class Counters:
+    """What went over a link.
+
+    Attributes:
+        frames_sent, frames_resent, bytes_sent: to the chip; repetitions count in all three.
+        frames_received, bytes_received: from the chip, valid ones and all.
+        frames_bad: received with a wrong check or layout.
+        frames_duplicate: answers that had been received before.
+        round_trip: seconds between a frame and its answer, smoothed.
+        in_flight: requests without an answer.
+        most_in_flight: most of them at any time.
+    """
+
+    frames_sent: int = 0
+    frames_resent: int = 0
+    bytes_sent: int = 0
+    frames_received: int = 0
+    bytes_received: int = 0
+    frames_bad: int = 0
+    frames_duplicate: int = 0
+    round_trip: float = 0.0
+    in_flight: int = 0
+    most_in_flight: int = 0
+
+
+@dataclass(slots=True)
+class HostSession:
+    """A session with a chip.
+
+    Args:
+        hello: what the chip answered to HELLO.
+        link_bytes: bytes on the link of a frame of a length.
+        counters: of the link.
+    """
+
+    hello: HelloAnswer
+    link_bytes: Callable[[int], int]
+    counters: Counters
+    waiting: deque[Request] = field(default_factory=deque)
+    refusal: Error | None = None
+    """Why the chip takes no more frames of this session."""
+
+    _sent: dict[int, _Sent] = field(default_factory=dict)
+    _next: int = 1
+    _acknowledged: int = 0
+    _link_bytes: int = 0
+    _answer_bytes: int = 0
+    _stamp: int = 0
+    _timeout: float = FIRST_TIMEOUT
+    _clock: float = 0.0
+    _went_back_to: int = 0
+    _went_back: float = 0.0
+    _prodded: float = 0.0
+    _silent: bool = False
+    _refused_last: int = 0
+    _deviation: float = 0.0
+    _width: float = 64.0
+    _patience: int = 1
+    _late: deque[int] = field(default_factory=lambda: deque(maxlen=64))
+
+    @property
+    def in_flight(self) -> list[Request]:
+        """Requests that were sent and have no answer, in order."""
+        return [r for sent in self._sent.values() if sent.answer is None for r in sent.requests]
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is awaited or waiting."""
+        return not self._sent and not self.waiting
+
+    @property
+    def awaited(self) -> bool:
+        """Whether an answer is awaited."""
+        return bool(self._sent)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the sequence numbers are used up: the host begins another session."""
+        return self._next > LAST_SEQUENCE
+
+    @property
+    def deadline(self) -> float:
+        """When the oldest frame is repeated."""
+        return self._clock + self._timeout
+
+    def outgoing(self, now: float) -> list[bytes]:
+        """Return the frames to send: new ones as the window allows, the oldest again if due."""
+        frames: list[bytes] = []
+        if self._sent and now >= self.deadline:
+            # Some of those behind go with the oldest: what becomes of them is told sooner.
+            next(iter(self._sent.values())).late = True
+            unanswered = [sent for sent in self._sent.values() if sent.answer is None]
+            frames += self._again(unanswered[:_LEAST_WIDTH])
+            self._clock = now
+            if self._silent:
+                self._timeout = max(self._timeout, min(2 * self._timeout, LONGEST_TIMEOUT))
+            self._silent = True
+        while self.waiting and (requests := self._packed()):
+            if not self._sent:
+                self._clock = now
+            frames.append(self._frame(requests, now))
+        if self.waiting and not self._sent and not self.exhausted:
+            raise LinkError("a message does not fit the frames of the chip")
+        return frames
+
+    def progress(self, now: float) -> None:
+        """Wait on: what was sent has not left yet."""
+        self._clock = now
+
+    def busy(self, now: float) -> None:
+        """Wait on: the chip is executing, and says so again before long."""
+        self._clock = now
+        self._timeout = max(self._timeout, BUSY_TIMEOUT)
+
+    def spoilt(self, now: float) -> list[bytes]:
+        """Take a frame that arrived broken, probably an answer; return frames to send again."""
+        self._silent = False
+        if now < self._prodded + self.counters.round_trip:
+            return []
+        self._prodded = now
+        unanswered = [sent for sent in self._sent.values() if sent.answer is None]
+        return self._again(unanswered[:_LEAST_WIDTH])
+
+    def receive(self, frame: Frame, now: float) -> list[bytes]:
+        """Take an answer frame, and return frames to send again."""
+        self._silent = False
+        error = _whole_frame_error(frame)
+        if error is not None:
+            return self._refused(frame.sequence, error, now)
+        sent = self._sent.get(frame.sequence)
+        if sent is None or sent.answer is not None:
+            self.counters.frames_duplicate += 1
+            if frame.sequence in self._late:
+                # Both copies were answered: the frame was repeated too early.
+                self._late.remove(frame.sequence)
+                self._patience = min(2 * self._patience, _MOST_PATIENCE)
+            return []
+        if len(frame.messages) != len(sent.requests):
+            self.counters.frames_bad += 1
+            return []
+        if sent.late:
+            self._late.append(frame.sequence)
+        if not sent.repeated:  # else which of its copies was answered is not known
+            self._sample(now - sent.sent_at)
+        base = self.counters.round_trip + max(4 * self._deviation, LEAST_MARGIN)
+        self._timeout = self._patience * base
+        self._clock = now
+        sent.answer = frame.messages
+        self._deliver()
+        # Where the link keeps order, an answer shows what became of all that was sent before its
+        # frame: executed with the answer lost, or lost or refused itself. So it goes again.
+        lost = [s for s in self._sent.values() if s.answer is None and s.stamp < sent.stamp]
+        if not lost:
+            self._width = min(self._width + 1 / self._width, self.hello.cache_frames)
+        return self._again(lost)
+
+    def _sample(self, seconds: float) -> None:
+        """Take a round trip into the mean and its deviation, as TCP does (RFC 6298)."""
+        counters = self.counters
+        if not counters.round_trip:
+            counters.round_trip, self._deviation = seconds, seconds / 2
+        error = seconds - counters.round_trip
+        counters.round_trip += error / 8
+        self._deviation += (abs(error) - self._deviation) / 4
+        self._patience = 1
+
+    def _refused(self, sequence: int, error: Error, now: float) -> list[bytes]:
+        if error.error != ErrorCode.SEQUENCE:
+            self.refusal = error
+            return []
+        if error.value not in self._sent or sequence not in self._sent:
+            return []
+        # Every frame behind a lost one is refused, and going back once is enough for all of them.
+        # Their numbers rise; one that does not was sent after we went back, so go back again.
+        known = error.value == self._went_back_to and sequence > self._refused_last
+        self._refused_last = sequence
+        if known and now < self._went_back + self.counters.round_trip:
+            return []
+        self._went_back_to, self._went_back = error.value, now
+        self._width = max(self._width / 2, _LEAST_WIDTH)
+        return self._again([s for n, s in self._sent.items() if n >= error.value])
+
+    def _deliver(self) -> None:
+        while (sent := self._sent.get(self._acknowledged + 1)) and sent.answer is not None:
+            self._acknowledged += 1
+            del self._sent[self._acknowledged]
+            self._link_bytes -= sent.link_bytes
+            self._answer_bytes -= sent.answer_bytes
+            for request, message in zip(sent.requests, sent.answer, strict=True):
+                request.done(message)
+        self.counters.in_flight = len(self._sent)
+
+    def _packed(self) -> list[Request]:
+        """Take the requests of the next frame off the queue: what one frame and the window hold."""
+        hello = self.hello
+        most = min(hello.cache_frames, max(int(self._width), _LEAST_WIDTH))
+        if len(self._sent) >= most or self.exhausted:
+            return []
+        answers = min(hello.frame_bytes, hello.cache_bytes - self._answer_bytes)
+        link = hello.receive_bytes - self._link_bytes
+        request_bytes = answer_bytes = SMALLEST
+        taken: list[Request] = []
+        blocking = 0 if hello.flags & Flag.RETAINED else self._consuming_in_flight()
+        while self.waiting and len(taken) < 0xFFFF:
+            request = self.waiting[0]
+            if blocking and request.identity and request.identity != blocking:
+                break
+            more = request_bytes + message_bytes(len(request.body))
+            more_answers = answer_bytes + message_bytes(request.answer_length)
+            if more > hello.frame_bytes or more_answers > answers or self.link_bytes(more) > link:
+                break
+            if taken and max(more, more_answers) > SHARED_BYTES:
+                break
+            if request.identity and not hello.flags & Flag.RETAINED:
+                blocking = request.identity
+            request_bytes, answer_bytes = more, more_answers
+            taken.append(self.waiting.popleft())
+        return taken
+
+    def _consuming_in_flight(self) -> int:
+        return next((r.identity for r in self.in_flight if r.identity), 0)
+
+    def _frame(self, requests: list[Request], now: float) -> bytes:
+        messages = [Message(r.type, r.body) for r in requests]
+        sequence = self._next
+        raw = encode(Frame(Kind.REQUEST, self.hello.epoch, sequence, self._acknowledged, messages))
+        self._next += 1
+        self._stamp += 1
+        sent = _Sent(
+            requests,
+            raw,
+            link_bytes=self.link_bytes(len(raw)),
+            answer_bytes=SMALLEST + sum(message_bytes(r.answer_length) for r in requests),
+            stamp=self._stamp,
+            sent_at=now,
+        )
+        self._sent[sequence] = sent
+        self._link_bytes += sent.link_bytes
+        self._answer_bytes += sent.answer_bytes
+        self.counters.in_flight = len(self._sent)
+        self.counters.most_in_flight = max(self.counters.most_in_flight, len(self._sent))
+        return raw
+
+    def _again(self, lost: list[_Sent]) -> list[bytes]:
+        """Return the first of some frames again; what is behind them shows what became of those."""
+        first = lost[: int(self._width)]
+        for sent in first:
+            self._stamp += 1
+            sent.stamp = self._stamp
+            sent.repeated = True
+        self.counters.frames_resent += len(first)
+        return [sent.raw for sent in first]
+
+
+def most_body_bytes(hello: HelloAnswer, link_bytes: Callable[[int], int]) -> tuple[int, int]:
+    """Return the most bytes of a request's body and of an answer's that a frame can hold alone."""
+    request = hello.frame_bytes
+    while link_bytes(request) > hello.receive_bytes:
+        request -= max(1, link_bytes(request) - hello.receive_bytes)
+    answer = min(hello.frame_bytes, hello.cache_bytes)
+    overhead = SMALLEST + message_bytes(0)
+    return (request - overhead) // 8 * 8, (answer - overhead) // 8 * 8
+
+
+def _whole_frame_error(frame: Frame) -> Error | None:
+    if len(frame.messages) == 1 and frame.messages[0].type == Error.NUMBER:
+        error = Error.unpack(frame.messages[0].body)
+        if error.type == 0:
+            return error
+    return None

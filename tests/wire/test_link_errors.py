@@ -1,0 +1,293 @@
+"""What is not a chip, or not ours: a clear error, no hang, no crash, no pulse."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import random
+import socket
+import threading
+import time
+import tty
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import zmq
+
+from hwloop.errors import ConfigurationError, LinkError
+from hwloop_wire import messages as m
+from hwloop_wire import open_serial_backend, open_zmq_backend
+from hwloop_wire.codes import ErrorCode, Kind
+from hwloop_wire.device import Bounds, Device
+from hwloop_wire.executor import Executor
+from hwloop_wire.frames import Frame, Message, Splitter, decode, encode, to_stream
+from hwloop_wire.journal import Journal
+from hwloop_wire.link import Waker, open_serial
+from tests.wire.chips import InlineArray, connect, served
+
+SHORT = {"timeout": "0.4"}
+
+
+@contextmanager
+def device(answer: Callable[[bytes], bytes]) -> Iterator[str]:
+    """Put something on a pseudo-terminal that answers bytes by bytes."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(OSError):
+                raw = os.read(master, 4096)
+                if not stop.is_set() and (reply := answer(raw)):
+                    os.write(master, reply)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield os.ttyname(slave)
+    finally:
+        stop.set()
+        os.write(slave, b"x")
+        thread.join()
+        os.close(master)
+        os.close(slave)
+
+
+def fails(address: str, text: str) -> None:
+    begin = time.monotonic()
+    with pytest.raises(LinkError, match=text):
+        open_serial_backend(address, SHORT)
+    assert time.monotonic() - begin < 3
+
+
+def test_silence() -> None:
+    with device(lambda raw: b"") as address:
+        fails(address, "no answer within 0.4 s, not a single byte")
+
+
+def test_garbage() -> None:
+    with device(lambda raw: os.urandom(200)) as address:
+        fails(address, r"\d+ bytes with 0 valid frames: this is no hwloop chip")
+
+
+def test_an_echo() -> None:
+    with device(lambda raw: raw) as address:
+        fails(address, r"[1-9]\d* valid frames: this is no hwloop chip")
+
+
+def test_endless_garbage_without_a_zero() -> None:
+    with device(lambda raw: b"\x55" * 4000) as address:
+        fails(address, "this is no hwloop chip")
+
+
+def answering(reply: Callable[[Frame], bytes]) -> Callable[[bytes], bytes]:
+    splitter = Splitter(4096)
+
+    def answer(raw: bytes) -> bytes:
+        return b"".join(to_stream(reply(decode(frame))) for frame in splitter.feed(raw))
+
+    return answer
+
+
+def test_another_protocol_version() -> None:
+    def reply(frame: Frame) -> bytes:
+        raw = b"\x02\x09" + encode(Frame(Kind.ANSWER, 0, 0, 0, []))[2:16]
+        return raw + zlib.crc32(raw).to_bytes(4, "little")
+
+    with device(answering(reply)) as address:
+        fails(address, "the chip speaks protocol version 9, this host 1")
+
+
+def test_another_dictionary() -> None:
+    def reply(frame: Frame) -> bytes:
+        error = m.Error(value=0xABCD, error=ErrorCode.DICTIONARY, type=1)
+        return encode(Frame(Kind.ANSWER, 0, 0, 0, [Message(255, error.pack())]))
+
+    with device(answering(reply)) as address:
+        fails(address, f"dictionary 0000abcd, this host's {m.DICTIONARY:08x}")
+
+
+def test_the_server_refuses_other_versions_and_dictionaries() -> None:
+    with served() as server:
+        link = open_serial(server.address, 9600, waker := Waker())
+        splitter = Splitter(4096)
+
+        def ask(raw: bytes) -> m.Error:
+            link.send(to_stream(raw))
+            frames: list[bytes] = []
+            while not frames:
+                frames = splitter.feed(link.receive(1.0))
+            (message,) = decode(frames[0]).messages
+            return m.Error.unpack(message.body)
+
+        raw = b"\x01\x09" + encode(Frame(1, 0, 0, 0, []))[2:16]
+        other = ask(raw + zlib.crc32(raw).to_bytes(4, "little"))
+        assert (other.error, other.value) == (ErrorCode.VERSION, 1)
+        hello = m.Hello(nonce=1, dictionary=123).pack()
+        other = ask(encode(Frame(1, 0, 0, 0, [Message(1, hello)])))
+        assert (other.error, other.value) == (ErrorCode.DICTIONARY, m.DICTIONARY)
+        status = ask(encode(Frame(1, 77, 1, 0, [Message(3, b"")])))
+        assert status.error == ErrorCode.EPOCH
+        link.close()
+        waker.close()
+
+
+def test_answers_that_describe_no_chip() -> None:
+    def reply(frame: Frame) -> bytes:
+        if not frame.epoch:
+            hello = m.Hello.unpack(frame.messages[0].body)
+            fields = {p.name: 1 for p in m.HelloAnswer.PLACES if p.type[0] == "u"}
+            fields |= {"nonce": hello.nonce, "frame_bytes": 4096, "receive_bytes": 4096}
+            fields |= {"cache_bytes": 4096, "bias": 77}
+            texts = dict.fromkeys(("chip_id", "name", "firmware", "device"), "x")
+            body = m.HelloAnswer(**fields, **texts).pack()  # type: ignore[arg-type]
+            return encode(Frame(Kind.ANSWER, 0, 0, 0, [Message(129, body)]))
+        answers = []
+        for message in frame.messages:
+            number = {3: 131, 2: 130, 5: 133}.get(message.type, 128)
+            answers.append(Message(number, bytes(m.TYPES[number].STRUCT.size)))
+        return encode(Frame(Kind.ANSWER, frame.epoch, frame.sequence, frame.sequence, answers))
+
+    with device(answering(reply)) as address:
+        fails(address, "the chip describes itself wrongly")
+
+
+def test_a_port_in_use() -> None:
+    with served() as server:
+        backend = connect("pty", server.address)
+        with pytest.raises(ConfigurationError, match="is in use by another program"):
+            open_serial_backend(server.address, {})
+        backend.close()
+
+
+def test_a_missing_port() -> None:
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        open_serial_backend("/dev/ttyNONE7", {})
+
+
+def test_what_is_no_port(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="cannot be opened"):
+        open_serial_backend(str(tmp_path / "file"), {})
+
+
+def test_a_port_without_permission(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The tests may run as root, who has every permission.
+    def refuse(path: str, flags: int, *rest: object, **more: object) -> int:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.open", refuse)
+    with pytest.raises(ConfigurationError, match="no permission") as caught:
+        open_serial_backend("/dev/ttyS0", {})
+    assert "dialout" in str(caught.value)
+
+
+def test_nobody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(LinkError, match="refused"):
+        open_serial_backend(f"tcp://127.0.0.1:{port}", {})
+    with pytest.raises(LinkError, match="not a single byte"):
+        open_zmq_backend(f"tcp://127.0.0.1:{port}", SHORT)
+
+
+@pytest.mark.parametrize(
+    ("open_backend", "address", "options", "text"),
+    [
+        (open_serial_backend, "", {}, "serial: no port"),
+        (open_serial_backend, "tcp://host", {}, "is not tcp://HOST:PORT"),
+        (open_serial_backend, "/dev/x", {"bauds": "1"}, "did you mean baud"),
+        (open_serial_backend, "/dev/x", {"baud": "fast"}, "expected a positive number"),
+        (open_serial_backend, "/dev/x", {"timeout": "-1"}, "expected a positive number"),
+        (open_zmq_backend, "host:5555", {}, "is not an endpoint"),
+        (open_zmq_backend, "tcp://127.0.0.1:1", {"clear": "maybe"}, "expected yes or no"),
+        (open_zmq_backend, "tcp://127.0.0.1:nine", {}, "is not an endpoint"),
+        (open_zmq_backend, "tcp://10.0.0.1:5", {}, "leaves this machine, which takes keys"),
+        (open_zmq_backend, "tcp://10.0.0.1:5", {"key": "a"}, "belong together"),
+        (open_zmq_backend, "tcp://10.0.0.1:5", {"key": "/a", "server_key": "/b"}, "cannot be read"),
+    ],
+)
+def test_wrong_urls(
+    open_backend: Callable[[str, dict[str, str]], object],
+    address: str,
+    options: dict[str, str],
+    text: str,
+) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        open_backend(address, options)
+
+
+@pytest.mark.parametrize("kind", ["zmq", "tcp"])
+def test_a_hostile_peer_moves_nothing_and_stops_nobody(kind: str) -> None:
+    array = InlineArray()
+    with served(array, kind) as server:
+        backend = connect(kind, server.address)
+        epoch = backend._client.hello.epoch
+        head = m.Wait(id=1, ordinal=1, tile=0, part=0, parts=1, ticks=1)
+        frames = [
+            b"",
+            os.urandom(3000),
+            encode(Frame(Kind.REQUEST, epoch, 1, 0, [Message(23, head.pack())])),
+            encode(Frame(Kind.REQUEST, epoch, 2**32 - 1, 2**32 - 1, [])),
+            encode(Frame(Kind.REQUEST, 0, 0, 0, [Message(1, b"short")])),
+            encode(Frame(Kind.REQUEST, 0, 0, 0, [Message(1, m.Hello(5, m.DICTIONARY).pack())])),
+            encode(Frame(Kind.NOTICE, epoch, 1, 0, [Message(200, bytes(50))])),
+            encode(Frame(9, epoch, 1, 0, [])),
+        ]
+        if kind == "zmq":
+            peer = zmq.Context.instance().socket(zmq.DEALER)
+            peer.setsockopt(zmq.LINGER, 0)
+            peer.connect(server.address)
+            for _ in range(20):
+                for frame in frames:
+                    peer.send(frame)
+                peer.send_multipart([b"", b"two", b"parts"])
+        else:
+            host, port = server.address.removeprefix("tcp://").split(":")
+            connection = socket.create_connection((host, int(port)))
+            for _ in range(20):
+                connection.sendall(b"".join(to_stream(f) for f in frames) + os.urandom(1000))
+        deadline = time.monotonic() + 10
+        while server.device.bad < 20 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert backend.status().flags == server.device.flags()
+        assert server.device.epoch == epoch
+        assert array.executed == []
+        backend.close()
+        if kind == "zmq":
+            peer.close(0)
+        else:
+            connection.close()
+
+
+def test_whatever_the_frame_the_device_answers_or_is_silent() -> None:
+    dice = random.Random(5)
+    array = InlineArray()
+    device = Device(Executor(array, Journal(), None), Bounds(4096, 16384, 16, 16384))
+    hello = Frame(1, 0, 0, 0, [Message(1, m.Hello(nonce=1, dictionary=m.DICTIONARY).pack())])
+    answer = device.request(hello)
+    assert answer is not None
+    sequence, sizes = 0, [0, 6, 24, 40, 48, 90]
+    clear = Message(m.Clear.NUMBER or 0, b"")
+    for _ in range(3000):
+        sequence += 1
+        messages = [
+            Message(dice.choice([*m.TYPES, 77]), dice.randbytes(dice.choice(sizes)))
+            for _ in range(dice.randrange(4))
+        ]
+        messages = [message for message in messages if message.type != m.Bye.NUMBER]
+        frame = Frame(1, device.epoch, sequence, sequence - 1, [clear, *messages])
+        raw = device.request(frame)
+        assert raw is not None
+        answered = decode(raw)
+        if device._next == sequence:
+            sequence -= 1  # refused by the window: its answer would be too long
+        else:
+            assert len(answered.messages) == len(messages) + 1
+    kinds = {operation.kind for operation in array.executed}
+    assert kinds <= {"vmm", "read_cells"}, "nothing may move without arming"
