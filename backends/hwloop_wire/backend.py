@@ -12,7 +12,7 @@ from hwloop.capabilities import Capabilities, Configuration
 from hwloop.errors import CrossbarError, DeviceError, LinkError, OutcomeUnknownError
 from hwloop_wire import messages as m
 from hwloop_wire import results
-from hwloop_wire.client import Client, Loss, Observer
+from hwloop_wire.client import Client
 from hwloop_wire.codes import ErrorCode, Flag, error_text
 from hwloop_wire.control import Control
 from hwloop_wire.cutting import Cutter
@@ -21,6 +21,7 @@ from hwloop_wire.frames import Message
 from hwloop_wire.layout import MessageError
 from hwloop_wire.link import Opener
 from hwloop_wire.losses import loss_error, settle
+from hwloop_wire.observer import Loss, Observer
 from hwloop_wire.pending import PartRequest, Pending, not_applied
 from hwloop_wire.results import PartResult
 from hwloop_wire.session import Counters, Request

@@ -27,44 +27,43 @@ from hwloop_wire.messages import (
     StatusAnswer,
     Tripped,
 )
-from hwloop_wire.session import FIRST_TIMEOUT, LONGEST_TIMEOUT, Counters, HostSession, Request
+from hwloop_wire.observer import Loss, Observer
+from hwloop_wire.pacing import FIRST_TIMEOUT, LONGEST_TIMEOUT
+from hwloop_wire.session import Counters, HostSession, Request
 
 KEEP_ALIVE_SECONDS = 1.0
 _LONGEST_WAIT = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """A session that came to an end, or a chip that went silent.
+@dataclass(slots=True)
+class _Abort:
+    """The abort under way, which is repeated until the chip has told of it.
 
     Attributes:
-        error: why.
-        in_flight: requests that were sent and not answered.
-        unsent: requests that were not sent.
-        hello: what the chip said when a new session began, None while it is silent. Without one the
-            requests in flight may still be answered.
-        rebooted: whether the chip booted in between.
+        number: of the last abort.
+        requested: whether another thread asks for one.
+        due: when it is sent next, None if there is none under way.
     """
 
-    error: LinkError
-    in_flight: list[Request]
-    unsent: list[Request]
-    hello: HelloAnswer | None = None
-    rebooted: bool = False
+    number: int = 0
+    requested: bool = False
+    due: float | None = None
+    _wait: float = FIRST_TIMEOUT
 
+    @property
+    def under_way(self) -> bool:
+        """Whether the chip has not told of it."""
+        return self.requested or self.due is not None
 
-class Observer:
-    """What a client tells its owner, in the worker thread."""
+    def begin(self) -> None:
+        """Send it at once."""
+        self.requested = False
+        self.due, self._wait = 0.0, FIRST_TIMEOUT
 
-    def on_loss(self, loss: Loss) -> None:
-        """Requests are lost, or have no answer in time."""
-
-    def on_trip(self, notice: Tripped) -> None:
-        """The chip went idle, disarmed and latched by itself."""
-
-    def on_renewal(self) -> list[Request]:
-        """A new session began because sequence numbers were used up; return what goes first."""
-        return []
+    def sent(self, now: float) -> None:
+        """Send it again later."""
+        self.due = now + self._wait
+        self._wait = min(2 * self._wait, LONGEST_TIMEOUT)
 
 
 class Client:
@@ -95,10 +94,7 @@ class Client:
         self._posted: list[Request] = []
         self._broken: LinkError | None = None
         self._leaving = self._closing = False
-        self._abort_number = 0
-        self._abort_due: float | None = None
-        self._abort_wait = FIRST_TIMEOUT
-        self._abort_requested = False
+        self._abort = _Abort()
         self._dropped: list[Request] = []
         self._heard = 0.0
         self._pending = 0
@@ -174,12 +170,10 @@ class Client:
             LinkError: the chip does not answer.
         """
         with self._changed:
-            self._abort_number += 1
-            self._abort_requested = True
+            self._abort.number += 1
+            self._abort.requested = True
             self._waker.wake()
-            while self._broken is None and (
-                self._abort_requested or self._abort_due is not None or self.session.awaited
-            ):
+            while self._broken is None and (self._abort.under_way or self.session.awaited):
                 self._changed.wait(_LONGEST_WAIT)
             self.check()
             return self._dropped
@@ -240,7 +234,7 @@ class Client:
         self._send_abort(link, now)
         if link.pending:
             session.progress(now)  # repeating what has not left would be of no use
-        if not (session.awaited or self._abort_due is not None) or link.pending < self._pending:
+        if not (session.awaited or self._abort.under_way) or link.pending < self._pending:
             self._heard = now
         self._pending = link.pending
         if now - self._heard > self.timeout:
@@ -280,9 +274,8 @@ class Client:
             session = self.session
             session.waiting += self._posted
             self._posted = []
-            if self._abort_requested:
-                self._abort_requested = False
-                self._abort_due, self._abort_wait = 0.0, FIRST_TIMEOUT
+            if self._abort.requested:
+                self._abort.begin()
                 self._dropped = list(session.waiting)
                 session.waiting.clear()
             if session.idle:
@@ -294,8 +287,8 @@ class Client:
         due = [now + _LONGEST_WAIT, link.spoke + self.keep_alive]
         if self.session.awaited:
             due.append(self.session.deadline)
-        if self._abort_due is not None:
-            due.append(self._abort_due)
+        if self._abort.due is not None:
+            due.append(self._abort.due)
         return min(due)
 
     def _take(self, frame: Frame, now: float) -> list[bytes]:
@@ -315,16 +308,15 @@ class Client:
         return []
 
     def _send_abort(self, link: FrameLink, now: float) -> None:
-        if self._abort_due is None or now < self._abort_due:
+        if self._abort.due is None or now < self._abort.due:
             return
-        link.send(encode(Frame(Kind.ABORT, self.hello.epoch, self._abort_number, 0, [])))
-        self._abort_due = now + self._abort_wait
-        self._abort_wait = min(2 * self._abort_wait, LONGEST_TIMEOUT)
+        link.send(encode(Frame(Kind.ABORT, self.hello.epoch, self._abort.number, 0, [])))
+        self._abort.sent(now)
 
     def _take_aborted(self, notice: Aborted) -> None:
         with self._changed:
-            if notice.number == self._abort_number:
-                self._abort_due = None
+            if notice.number == self._abort.number:
+                self._abort.due = None
                 self._changed.notify_all()
 
     def _break(self, error: LinkError) -> None:
@@ -362,7 +354,7 @@ class Client:
     def _lose(self, loss: Loss, *, broken: LinkError | None = None) -> None:
         with self._changed:
             self._broken = broken
-            self._abort_due = None
+            self._abort.due = None
         self._observer.on_loss(loss)
         self._end([*loss.in_flight, *loss.unsent], loss.error)
 

@@ -7,11 +7,12 @@ import time
 
 from hwloop.errors import LinkError
 from hwloop_wire.codes import PROTOCOL_VERSION, ErrorCode, Kind
-from hwloop_wire.frame_link import FrameLink
+from hwloop_wire.frame_link import FRAME_BEFORE_HELLO, FrameLink
 from hwloop_wire.frames import Frame, Message, encode
 from hwloop_wire.layout import MessageError
 from hwloop_wire.messages import DICTIONARY, Error, Hello, HelloAnswer
-from hwloop_wire.session import FIRST_TIMEOUT, LONGEST_TIMEOUT, Counters
+from hwloop_wire.pacing import FIRST_TIMEOUT, LONGEST_TIMEOUT
+from hwloop_wire.session import Counters
 
 
 class Handshake:
@@ -61,7 +62,7 @@ class Handshake:
             for frame in frames:
                 answer = self._answer(frame)
                 if answer is not None:
-                    return answer
+                    return self._checked(answer)
         bytes_received = counters.bytes_received - before[0]
         frames_received = counters.frames_received - before[1]
         raise LinkError(
@@ -83,6 +84,12 @@ class Handshake:
         except MessageError:
             pass
         return None
+
+    def _checked(self, answer: HelloAnswer) -> HelloAnswer:
+        room = min(answer.frame_bytes, answer.receive_bytes, answer.cache_bytes)
+        if room < FRAME_BEFORE_HELLO or not answer.cache_frames or not answer.epoch:
+            raise LinkError(f"{self._link.name}: the chip describes itself wrongly: {answer}")
+        return answer
 
     def _refused(self, error: Error) -> None:
         if error.error == ErrorCode.DICTIONARY:

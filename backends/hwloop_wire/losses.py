@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from hwloop.errors import CrossbarError, DeviceError, LinkError, OutcomeUnknownError
 from hwloop.operations import Verdict
-from hwloop_wire.client import Loss
 from hwloop_wire.evidence import verdict_of_part
+from hwloop_wire.observer import Loss
 from hwloop_wire.pending import PartRequest, Pending
 
 

@@ -13,23 +13,10 @@ from hwloop.errors import LinkError
 from hwloop_wire.codes import ErrorCode, Flag, Kind
 from hwloop_wire.frames import SMALLEST, Frame, Message, encode, message_bytes
 from hwloop_wire.messages import Error, HelloAnswer
-
-FIRST_TIMEOUT, LONGEST_TIMEOUT = 0.02, 0.2
-"""Seconds after which a frame is repeated, at first and at most while no round trip is longer."""
+from hwloop_wire.pacing import LEAST_WIDTH, Pace
 
 SHARED_BYTES = 4096
 """Longest frame that messages share: longer ones spare little, and a lost one costs more."""
-
-_LEAST_WIDTH = 8
-"""Frames that are in flight even on a bad link: an answer to a later one shows that one is lost."""
-
-_MOST_PATIENCE = 16
-
-BUSY_TIMEOUT = 0.3
-"""Seconds after a BUSY in which the chip says the next one, or answers."""
-
-LEAST_MARGIN = 0.005
-"""Seconds beyond the mean round trip after which a frame is repeated, at least."""
 
 LAST_SEQUENCE = 2**32 - 1
 
@@ -56,7 +43,14 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class _Sent:
-    """A request frame that is not acknowledged."""
+    """A request frame that is not acknowledged.
+
+    Attributes:
+        stamp: rises with every frame sent, and so orders the last copies of frames.
+        sent_at: when it was first sent.
+        repeated, late: whether it was sent again, and whether because of a time-out.
+        answer: what came back, None before.
+    """
 
     requests: list[Request]
     raw: bytes
@@ -67,6 +61,15 @@ class _Sent:
     repeated: bool = False
     late: bool = False
     answer: list[Message] | None = None
+
+
+@dataclass(slots=True)
+class _GoneBack:
+    """To which frame the host last went back, when, and which refusal it heard last."""
+
+    to: int = 0
+    at: float = 0.0
+    refused: int = 0
 
 
 @dataclass(slots=True)
@@ -103,6 +106,10 @@ class HostSession:
         hello: what the chip answered to HELLO.
         link_bytes: bytes on the link of a frame of a length.
         counters: of the link.
+
+    Attributes:
+        waiting: requests that were not sent.
+        refusal: why the chip takes no more frames of this session, None if it does.
     """
 
     hello: HelloAnswer
@@ -110,25 +117,18 @@ class HostSession:
     counters: Counters
     waiting: deque[Request] = field(default_factory=deque)
     refusal: Error | None = None
-    """Why the chip takes no more frames of this session."""
 
+    _pace: Pace = field(default_factory=Pace)
     _sent: dict[int, _Sent] = field(default_factory=dict)
     _next: int = 1
     _acknowledged: int = 0
     _link_bytes: int = 0
     _answer_bytes: int = 0
     _stamp: int = 0
-    _timeout: float = FIRST_TIMEOUT
     _clock: float = 0.0
-    _went_back_to: int = 0
-    _went_back: float = 0.0
-    _prodded: float = 0.0
-    _silent: bool = False
-    _refused_last: int = 0
-    _deviation: float = 0.0
-    _width: float = 64.0
-    _patience: int = 1
     _late: deque[int] = field(default_factory=lambda: deque(maxlen=64))
+    _went_back: _GoneBack = field(default_factory=_GoneBack)
+    _prodded: float = 0.0
 
     @property
     def in_flight(self) -> list[Request]:
@@ -152,21 +152,17 @@ class HostSession:
 
     @property
     def deadline(self) -> float:
-        """When the oldest frame is repeated."""
-        return self._clock + self._timeout
+        """When the oldest frames are repeated."""
+        return self._clock + self._pace.timeout
 
     def outgoing(self, now: float) -> list[bytes]:
-        """Return the frames to send: new ones as the window allows, the oldest again if due."""
+        """Return the frames to send: the oldest again if due, new ones as the window allows."""
         frames: list[bytes] = []
         if self._sent and now >= self.deadline:
-            # Some of those behind go with the oldest: what becomes of them is told sooner.
             next(iter(self._sent.values())).late = True
-            unanswered = [sent for sent in self._sent.values() if sent.answer is None]
-            frames += self._again(unanswered[:_LEAST_WIDTH])
+            frames += self._oldest()
             self._clock = now
-            if self._silent:
-                self._timeout = max(self._timeout, min(2 * self._timeout, LONGEST_TIMEOUT))
-            self._silent = True
+            self._pace.timed_out()
         while self.waiting and (requests := self._packed()):
             if not self._sent:
                 self._clock = now
@@ -180,22 +176,25 @@ class HostSession:
         self._clock = now
 
     def busy(self, now: float) -> None:
-        """Wait on: the chip is executing, and says so again before long."""
+        """Wait on: the chip is executing."""
         self._clock = now
-        self._timeout = max(self._timeout, BUSY_TIMEOUT)
+        self._pace.busy()
 
     def spoilt(self, now: float) -> list[bytes]:
-        """Take a frame that arrived broken, probably an answer; return frames to send again."""
-        self._silent = False
-        if now < self._prodded + self.counters.round_trip:
+        """Take a frame that arrived broken, likely an answer; return frames to send again."""
+        self._pace.heard()
+        if now < self._prodded + self._pace.round_trip:
             return []
         self._prodded = now
-        unanswered = [sent for sent in self._sent.values() if sent.answer is None]
-        return self._again(unanswered[:_LEAST_WIDTH])
+        return self._oldest()
 
     def receive(self, frame: Frame, now: float) -> list[bytes]:
-        """Take an answer frame, and return frames to send again."""
-        self._silent = False
+        """Take an answer frame, and return frames to send again.
+
+        Raises:
+            MessageError: it holds an ERROR that is malformed.
+        """
+        self._pace.heard()
         error = _whole_frame_error(frame)
         if error is not None:
             return self._refused(frame.sequence, error, now)
@@ -203,19 +202,16 @@ class HostSession:
         if sent is None or sent.answer is not None:
             self.counters.frames_duplicate += 1
             if frame.sequence in self._late:
-                # Both copies were answered: the frame was repeated too early.
                 self._late.remove(frame.sequence)
-                self._patience = min(2 * self._patience, _MOST_PATIENCE)
+                self._pace.repeated_too_early()
             return []
         if len(frame.messages) != len(sent.requests):
             self.counters.frames_bad += 1
             return []
         if sent.late:
             self._late.append(frame.sequence)
-        if not sent.repeated:  # else which of its copies was answered is not known
-            self._sample(now - sent.sent_at)
-        base = self.counters.round_trip + max(4 * self._deviation, LEAST_MARGIN)
-        self._timeout = self._patience * base
+        self._pace.answered(None if sent.repeated else now - sent.sent_at)
+        self.counters.round_trip = self._pace.round_trip
         self._clock = now
         sent.answer = frame.messages
         self._deliver()
@@ -223,20 +219,11 @@ class HostSession:
         # frame: executed with the answer lost, or lost or refused itself. So it goes again.
         lost = [s for s in self._sent.values() if s.answer is None and s.stamp < sent.stamp]
         if not lost:
-            self._width = min(self._width + 1 / self._width, self.hello.cache_frames)
+            self._pace.widen(self.hello.cache_frames)
         return self._again(lost)
 
-    def _sample(self, seconds: float) -> None:
-        """Take a round trip into the mean and its deviation, as TCP does (RFC 6298)."""
-        counters = self.counters
-        if not counters.round_trip:
-            counters.round_trip, self._deviation = seconds, seconds / 2
-        error = seconds - counters.round_trip
-        counters.round_trip += error / 8
-        self._deviation += (abs(error) - self._deviation) / 4
-        self._patience = 1
-
     def _refused(self, sequence: int, error: Error, now: float) -> list[bytes]:
+        """Take the refusal of a whole frame, and return frames to send again."""
         if error.error != ErrorCode.SEQUENCE:
             self.refusal = error
             return []
@@ -244,12 +231,13 @@ class HostSession:
             return []
         # Every frame behind a lost one is refused, and going back once is enough for all of them.
         # Their numbers rise; one that does not was sent after we went back, so go back again.
-        known = error.value == self._went_back_to and sequence > self._refused_last
-        self._refused_last = sequence
-        if known and now < self._went_back + self.counters.round_trip:
+        last = self._went_back
+        again = error.value != last.to or sequence <= last.refused
+        last.refused = sequence
+        if not again and now < last.at + self._pace.round_trip:
             return []
-        self._went_back_to, self._went_back = error.value, now
-        self._width = max(self._width / 2, _LEAST_WIDTH)
+        last.to, last.at = error.value, now
+        self._pace.narrow()
         return self._again([s for n, s in self._sent.items() if n >= error.value])
 
     def _deliver(self) -> None:
@@ -265,7 +253,7 @@ class HostSession:
     def _packed(self) -> list[Request]:
         """Take the requests of the next frame off the queue: what one frame and the window hold."""
         hello = self.hello
-        most = min(hello.cache_frames, max(int(self._width), _LEAST_WIDTH))
+        most = min(hello.cache_frames, max(int(self._pace.width), LEAST_WIDTH))
         if len(self._sent) >= most or self.exhausted:
             return []
         answers = min(hello.frame_bytes, hello.cache_bytes - self._answer_bytes)
@@ -313,9 +301,14 @@ class HostSession:
         self.counters.most_in_flight = max(self.counters.most_in_flight, len(self._sent))
         return raw
 
+    def _oldest(self) -> list[bytes]:
+        """Return the oldest frames again: what becomes of the later ones tells of the first."""
+        unanswered = [sent for sent in self._sent.values() if sent.answer is None]
+        return self._again(unanswered[:LEAST_WIDTH])
+
     def _again(self, lost: list[_Sent]) -> list[bytes]:
-        """Return the first of some frames again; what is behind them shows what became of those."""
-        first = lost[: int(self._width)]
+        """Return the first of some frames again; their answers bring on the others."""
+        first = lost[: int(self._pace.width)]
         for sent in first:
             self._stamp += 1
             sent.stamp = self._stamp

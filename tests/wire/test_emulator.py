@@ -105,8 +105,8 @@ def test_every_pulse_exactly_once_counted_in_the_cells(
 
 
 def test_a_killed_chip_is_a_link_error_and_its_cells_are_kept(tmp_path: Path) -> None:
-    options = {"shape": "10x10", "cells": str(tmp_path / "cells"), "timeout": "0.5"}
-    backend = open_emulator_backend("native", options)
+    options = {"shape": "10x10", "cells": str(tmp_path / "cells")}
+    backend = open_emulator_backend("native", options | {"timeout": "1"})
     assert isinstance(backend, EmulatorBackend)
     chip = Chip(backend)
     chip[0].pulse(1, 2, 5)
