@@ -28,7 +28,7 @@ from hwloop.experiments.train import LAST_EPOCHS, train_run
 from hwloop.random import host_generator
 
 FLOAT_RATES = (0.05, 0.1, 0.2, 0.4)
-SGD_RATES = (0.01, 0.02, 0.03, 0.05)
+SGD_RATES = (0.01, 0.03, 0.05)
 AT_MOST_BELOW_PEER = 1.5
 
 
@@ -49,16 +49,16 @@ MAIN = (
     Row("soft-bounds-40,reference_std=0.1", "c-ttv2", {"lr": 0.2}, 94.59),
 )
 PEER = (
-    Row("soft-bounds-40", "sgd", {}, 87.43),
-    Row("soft-bounds-40,reference_std=0.1", "sgd", {}, 88.85),
-    Row("soft-bounds-40,reference_std=0.5", "sgd", {}, 89.93),
-    Row("soft-bounds-40,reference_std=0.5", "c-ttv2", {}, 90.57),
+    Row("soft-bounds-40", "sgd", {"lr": 0.03, "weight_gain": 5.0}, 87.43),
+    Row("soft-bounds-40,reference_std=0.1", "sgd", {"lr": 0.03, "weight_gain": 5.0}, 88.85),
+    Row("soft-bounds-40,reference_std=0.5", "sgd", {"lr": 0.03, "weight_gain": 5.0}, 89.93),
+    Row("soft-bounds-40,reference_std=0.5", "c-ttv2", {"rho": 0.3}, 90.57),
     Row("reram-hfo2", "c-ttv2", {"lr": 0.02, "weight_gain": 4.0}, 87.00),
-    Row("reram-hfo2", "sgd", {"lr": 0.02}, 53.93),
+    Row("reram-hfo2", "sgd", {"lr": 0.002}, 53.93),
     Row("reram-sb", "c-ttv2", {"lr": 0.05, "weight_gain": 8.0, "gamma0": 20.0}, 43.50),
-    Row("reram-sb", "sgd", {"lr": 0.02}, 85.87),
+    Row("reram-sb", "sgd", {"lr": 0.02, "weight_gain": 5.0}, 85.87),
     Row("ecram", "sgd", {"lr": 0.1, "weight_gain": 16.0}, 93.53),
-    Row("idealized", "c-ttv2", {"gamma0": 10.0}, 88.40),
+    Row("idealized", "c-ttv2", {"gamma0": 30.0, "pulses_per_transfer": 31}, 88.40),
     Row("idealized", "sgd", {"lr": 0.1, "weight_gain": 16.0}, 93.60),
 )
 

@@ -172,8 +172,8 @@ class WireBackend(Observer):
     def clear(self) -> None:
         """Allow execution again after a failure or an abort.
 
-        After the link had failed, `verdicts` then says what became of the operations in flight. A
-        chip that has booted gets its configuration again; nothing else is sent again.
+        After the link had failed, `verdicts` then says what became of the operations in flight. In
+        a new session the chip gets its configuration again; nothing else is sent again.
         """
         if self._client.broken:
             self._client.recover()
@@ -202,7 +202,7 @@ class WireBackend(Observer):
                 self.verdicts[pending.operation.id] = pending.verdict()
             if loss.hello is not None:
                 self._armed = False
-                self._configuration_lost |= loss.rebooted
+                self._configuration_lost = True
             error = loss_error(loss, concerned)
             self._latched = True
             self._failure = self._failure or error

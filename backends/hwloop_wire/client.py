@@ -6,10 +6,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from hwloop.errors import ConfigurationError, LinkError
 from hwloop.operations import Verdict
+from hwloop_wire.aborting import Abort
 from hwloop_wire.codes import ErrorCode, Kind, error_text
 from hwloop_wire.frame_link import FrameLink
 from hwloop_wire.frames import Frame, Message, encode
@@ -33,37 +33,6 @@ from hwloop_wire.session import Counters, HostSession, Request
 
 KEEP_ALIVE_SECONDS = 1.0
 _LONGEST_WAIT = 0.5
-
-
-@dataclass(slots=True)
-class _Abort:
-    """The abort under way, which is repeated until the chip has told of it.
-
-    Attributes:
-        number: of the last abort.
-        requested: whether another thread asks for one.
-        due: when it is sent next, None if there is none under way.
-    """
-
-    number: int = 0
-    requested: bool = False
-    due: float | None = None
-    _wait: float = FIRST_TIMEOUT
-
-    @property
-    def under_way(self) -> bool:
-        """Whether the chip has not told of it."""
-        return self.requested or self.due is not None
-
-    def begin(self) -> None:
-        """Send it at once."""
-        self.requested = False
-        self.due, self._wait = 0.0, FIRST_TIMEOUT
-
-    def sent(self, now: float) -> None:
-        """Send it again later."""
-        self.due = now + self._wait
-        self._wait = min(2 * self._wait, LONGEST_TIMEOUT)
 
 
 class Client:
@@ -94,7 +63,7 @@ class Client:
         self._posted: list[Request] = []
         self._broken: LinkError | None = None
         self._leaving = self._closing = False
-        self._abort = _Abort()
+        self._abort = Abort()
         self._dropped: list[Request] = []
         self._heard = 0.0
         self._pending = 0

@@ -57,7 +57,7 @@ def emulate(
     chosen = split_url(f"sim:{device},{options}")[2] if options else {}
     chip = start(target, device, chosen, cells=cells, link=link)
     try:
-        _ready(f"serial:{chip.address}")
+        _ready(f"serial:{chip.terminal()}")
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
     finally:

@@ -11,6 +11,7 @@ import os
 import pty
 import select
 import subprocess
+import threading
 import tty
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from hwloop_sim import periphery, population
 from hwloop_wire import arena, firmware_build
 from hwloop_wire.backend import WireBackend
 from hwloop_wire.describing import CHIP_ID_BYTES, shortened
-from hwloop_wire.link import Link, Opener, StreamLink, Waker, open_serial
+from hwloop_wire.link import READ_BYTES, Link, Opener, StreamLink, Waker, open_serial
 
 TARGETS = ("native", "qemu-m7")
 QEMU_LINKS = ("semihosting", "uart")
@@ -86,7 +87,6 @@ class EmulatedChip:
     Attributes:
         process: the chip.
         cells: its file.
-        address: terminal of the chip; of a native one it is the host's end.
 
     Raises:
         ConfigurationError: a program is missing, or the chip refuses its cells.
@@ -94,8 +94,9 @@ class EmulatedChip:
 
     def __init__(self, target: str, cells: Path, link: str = "semihosting") -> None:
         self._terminals: list[int] = []
+        self._bridge: Bridge | None = None
+        self._address = ""
         self.cells = cells
-        self.address = ""
         if target == "native":
             self._start_native(cells)
         else:
@@ -104,11 +105,21 @@ class EmulatedChip:
     def opener(self) -> Opener:
         """Return what opens a link to the chip."""
         if not self._terminals:
-            return lambda waker: open_serial(self.address, 115200, waker)
+            return lambda waker: open_serial(self._address, 115200, waker)
         return self._open_master
+
+    def terminal(self) -> str:
+        """Return the terminal that another program opens to reach the chip."""
+        if not self._terminals:
+            return self._address
+        if self._bridge is None:
+            self._bridge = Bridge(self._terminals[0])
+        return self._bridge.address
 
     def close(self) -> None:
         """End the process."""
+        if self._bridge is not None:
+            self._bridge.close()
         process = self.process
         process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -133,18 +144,18 @@ class EmulatedChip:
             complaint = self._complaint()
             self.close()
             raise ConfigurationError(f"the native chip does not start: {complaint}")
-        self.address = json.loads(line)["pty"]
+        self._address = json.loads(line)["pty"]
 
     def _start_qemu(self, cells: Path, link: str) -> None:
         image, program = firmware_build.qemu_image(), firmware_build.qemu()
         master, slave = pty.openpty()
         self._terminals = [master, slave]
         tty.setraw(slave)
-        self.address = os.ttyname(slave)
+        self._address = os.ttyname(slave)
         memory = f"memory-backend-file,id=arena,mem-path={cells},size={arena.QEMU_BYTES},share=on"
         reached = {
-            "semihosting": ["-semihosting-config", f"enable=on,target=native,arg={self.address}"],
-            "uart": ["-chardev", f"serial,id=line,path={self.address}", "-serial", "chardev:line"],
+            "semihosting": ["-semihosting-config", f"enable=on,target=native,arg={self._address}"],
+            "uart": ["-chardev", f"serial,id=line,path={self._address}", "-serial", "chardev:line"],
         }
         command: list[str | Path] = [
             *(program, "-M", "mps2-an500,memory-backend=arena", "-object", memory),
@@ -156,7 +167,7 @@ class EmulatedChip:
 
     def _open_master(self, waker: Waker) -> Link:
         descriptor = os.dup(self._terminals[0])
-        return StreamLink(descriptor, self.address, waker, lambda: os.close(descriptor))
+        return StreamLink(descriptor, self._address, waker, lambda: os.close(descriptor))
 
     def _complaint(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -164,6 +175,43 @@ class EmulatedChip:
         if self.process.poll() is None or self.process.stderr is None:
             return "it says nothing"
         return self.process.stderr.read().decode(errors="replace").strip()
+
+
+class Bridge:
+    """Joins a terminal that a chip has opened to one that a host can open.
+
+    Args:
+        chip: our end of the chip's terminal.
+
+    Attributes:
+        address: terminal for the host.
+    """
+
+    def __init__(self, chip: int) -> None:
+        self._host, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        self.address = os.ttyname(self._slave)
+        self._waker = Waker()
+        self._thread = threading.Thread(target=self._run, args=(chip,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Part them."""
+        self._waker.wake()
+        self._thread.join()
+        self._waker.close()
+        os.close(self._host)
+        os.close(self._slave)
+
+    def _run(self, chip: int) -> None:
+        others = {chip: self._host, self._host: chip}
+        while True:
+            ready, _, _ = select.select([*others, self._waker.reading], [], [])
+            if self._waker.reading in ready:
+                return
+            for descriptor in ready:
+                with contextlib.suppress(OSError):  # the chip has ended
+                    os.write(others[descriptor], os.read(descriptor, READ_BYTES))
 
 
 class EmulatorBackend(WireBackend):

@@ -91,6 +91,7 @@ class Executor:
         except SafetyError:
             return ErrorCode.LIMIT
         except CrossbarError:
+            self.backend.clear()  # what cannot be configured latches nothing
             return ErrorCode.UNSUPPORTED
         self.configuration = configuration
         self._shapes = [entry.name for entry in shape_entries(configuration)]

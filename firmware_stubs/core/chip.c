@@ -80,7 +80,8 @@ static void send_notice(hwl_chip *chip, uint8_t type, const void *body, uint32_t
     hwl_writer writer;
     hwl_writer_begin(&writer, bytes, sizeof bytes);
     hwl_writer_put(&writer, type, body, size);
-    const uint32_t length = hwl_writer_seal(&writer, HWL_KIND_NOTICE, chip->epoch, 0, chip->next - 1u);
+    const uint32_t executed = chip->epoch ? chip->next - 1u : 0u;
+    const uint32_t length = hwl_writer_seal(&writer, HWL_KIND_NOTICE, chip->epoch, 0, executed);
     hwl_chip_send(chip, bytes, length);
 }
 

@@ -39,7 +39,7 @@ class ChoppedTTv2:
     """Vectors between two reads. Paper: n_s; aihwkit: `transfer_every`."""
 
     lines_per_transfer: int = 1
-    """Lines that are read together. With `n_s` as many times larger, each line is read as often and
+    """Lines that are read together, at most all. With `n_s` as many times larger, each line is read as often and
     fewer operations are needed."""
 
     reads_per_transfer: int = 1
@@ -193,7 +193,7 @@ class ChoppedController:
         self.mu_x, self.mu_d = RunningMaximum(o.momentum), RunningMaximum(o.momentum)
         self._columns = o.transfer == "columns"
         lines, cells = (fast.cols, fast.rows) if self._columns else (fast.rows, fast.cols)
-        self._schedule = LineSchedule(lines, o.n_s, o.lines_per_transfer)
+        self._schedule = LineSchedule(lines, o.n_s, min(o.lines_per_transfer, lines))
         reset = ResetRule(o.reset, o.hidden_momentum, o.pulses_per_transfer)
         self.hidden = HiddenMatrix(lines, cells, reset)
         rule = ChopperRule(o.chopper, o.rho, o.period)

@@ -1,6 +1,7 @@
 """Emulated chips for tests: their binaries, arenas and processes."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -57,9 +58,22 @@ def core_sources():
     return sorted((FIRMWARE / "core").glob("*.c"))
 
 
+def native_sources():
+    return [*core_sources(), *sorted((FIRMWARE / "ports" / "native").glob("*.c"))]
+
+
+def native_hash(flags):
+    """A hash of all that the native chip is built from."""
+    digest = hashlib.sha256(" ".join(flags).encode())
+    headers = [*(FIRMWARE / "core").glob("*.h"), *(FIRMWARE / "ports" / "native").glob("*.h")]
+    for file in [*native_sources(), *sorted(headers)]:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def build_native(binary, work, flags):
-    sources = [*core_sources(), *sorted((FIRMWARE / "ports" / "native").glob("*.c"))]
-    return compile_all(["gcc"], [*flags, f"-I{FIRMWARE / 'core'}"], sources, binary, work)
+    flags = [*flags, f"-I{FIRMWARE / 'core'}"]
+    return compile_all(["gcc"], flags, native_sources(), binary, work)
 
 
 def tile_capabilities(rows, cols, periphery):

@@ -1,23 +1,32 @@
 """Chips to test: the native one, with sanitizers, and the Cortex-M7 image in QEMU."""
 
-import subprocess
+import tempfile
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hwloop_wire import firmware_build
 from tests.core import strategies
 from tests.firmware import chips
 
 
 @pytest.fixture(scope="session")
-def sanitized(tmp_path_factory):
-    """The native chip with the address and undefined-behaviour sanitizers."""
+def sanitized(pytestconfig):
+    """The native chip with sanitizers of addresses and undefined behaviour; kept for later runs."""
     if not chips.have("gcc"):
         pytest.skip("gcc is not installed: it builds the native chip")
-    folder = tmp_path_factory.mktemp("sanitized")
     flags = [*chips.STRICT, *chips.SANITIZE, "-O1", "-g"]
-    return chips.build_native(folder / "hwloop-chip", folder / "objects", flags)
+    cache = pytestconfig.cache.mkdir("hwloop-sanitized")
+    binary = cache / f"hwloop-chip-{chips.native_hash(flags)}"
+    if not binary.exists():
+        for old in cache.iterdir():
+            old.unlink()
+        with tempfile.TemporaryDirectory() as folder:
+            built = chips.build_native(cache / "hwloop-chip", Path(folder), flags)
+        built.rename(binary)
+    return binary
 
 
 @pytest.fixture(scope="session")
@@ -32,10 +41,11 @@ def image(tmp_path_factory):
     for program in ("arm-none-eabi-gcc", "qemu-system-arm"):
         if not chips.have(program):
             pytest.skip(f"{program} is not installed: it builds or runs the Cortex-M7 chip")
-    binary = tmp_path_factory.mktemp("m7") / "chip.elf"
-    build = chips.FIRMWARE / "ports" / "qemu-m7" / "build.sh"
-    subprocess.run(["sh", str(build), str(binary)], check=True)
-    return binary
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        built = firmware_build.qemu_image()
+        assert firmware_build.qemu_image() == built
+    return built
 
 
 class Bench:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from hwloop import operations as ops
+from hwloop_wire import firmware_build
 from hwloop_wire import messages as m
 from hwloop_wire.codes import ErrorCode, Flag, Kind
 from hwloop_wire.frames import Frame, Message, encode, to_stream
+from tests.firmware.chips import FIRMWARE
 from tests.firmware.host import SilenceError, error_of, message
 from tests.firmware.moves import pulse
 
@@ -41,6 +43,8 @@ def test_hello_describes_the_chip(either):
     assert answer.chip_id == "chip-1" and answer.name == "a chip of a test"
     assert answer.flags == Flag.RETAINED | Flag.VIRTUAL
     assert (answer.boot, answer.epoch, answer.intent_id, answer.commit_id) == (1, 1, 0, 0)
+    if either.capacity:
+        assert answer.firmware == firmware_build.core_hash(FIRMWARE / "core")
     host.read_tiles()
     assert tuple(host.tiles) == either.chip.tiles
     assert host.offered() == either.chip.configuration

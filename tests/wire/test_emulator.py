@@ -15,9 +15,9 @@ from hwloop.backend import CrossbarBackend, open_backend
 from hwloop.crossbar import Chip
 from hwloop.errors import ConfigurationError, DeviceError, LinkError
 from hwloop.operations import Verdict
-from hwloop_wire import WireBackend, arena, open_emulator_backend
+from hwloop_wire import WireBackend, arena, open_emulator_backend, open_serial_backend
 from hwloop_wire.codes import ErrorCode
-from hwloop_wire.emulator import EmulatorBackend
+from hwloop_wire.emulator import EmulatorBackend, start
 from tests.wire.test_same_bits import run
 
 CELLS = {"shape": "12x20+7x5", "seed": "5"}
@@ -164,3 +164,20 @@ def test_cells_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "cells").write_bytes(b"something else")
     with pytest.raises(ConfigurationError, match=r"does not start: .*not an arena"):
         open_emulator_backend("native", {"cells": str(tmp_path / "cells")})
+
+
+@pytest.mark.parametrize("target", ["native", "qemu-m7"])
+def test_an_emulated_chip_is_a_serial_port_for_others(
+    target: str,
+    tmp_path: Path,
+    simulated: tuple[str, list[np.ndarray], int],
+    requires: Callable[[str, str], None],
+) -> None:
+    if target != "native":
+        requires("qemu-system-arm", "it runs the Cortex-M7 chip")
+        requires("arm-none-eabi-gcc", "it builds the Cortex-M7 chip")
+    chip = start(target, "", CELLS, cells=tmp_path / "cells")
+    try:
+        check(open_serial_backend(chip.terminal(), {"timeout": "20"}), simulated)
+    finally:
+        chip.close()
