@@ -222,6 +222,8 @@ class Client:
         now = time.monotonic()
         again: list[bytes] = []
         for frame in frames:
+            if frame.epoch != self.hello.epoch:
+                continue  # of another session, so no sign of life in this one
             self._heard = now
             try:
                 again += self._take(frame, now)
@@ -263,8 +265,6 @@ class Client:
     def _take(self, frame: Frame, now: float) -> list[bytes]:
         """Take a frame from the chip, and return frames to send again."""
         session = self.session
-        if frame.epoch != session.hello.epoch:
-            return []
         if frame.kind == Kind.ANSWER:
             return session.receive(frame, now)
         for message in frame.messages if frame.kind == Kind.NOTICE else ():

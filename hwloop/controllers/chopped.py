@@ -39,8 +39,8 @@ class ChoppedTTv2:
     """Vectors between two reads. Paper: n_s; aihwkit: `transfer_every`."""
 
     lines_per_transfer: int = 1
-    """Lines that are read together, at most all. With `n_s` as many times larger, each line is read as often and
-    fewer operations are needed."""
+    """Lines that are read together, at most all. With `n_s` as many times larger, each line is read
+    as often and fewer operations are needed."""
 
     reads_per_transfer: int = 1
     """Reads of a line that the array averages."""
