@@ -195,9 +195,11 @@ def test_wrong_reduction():
 
 
 @pytest.mark.parametrize(
-    "algorithm", [ChoppedTTv2(n_s=2, gamma0=50), AnalogSGD()], ids=["c-ttv2", "sgd"]
+    ("algorithm", "weight_gain"),
+    [(ChoppedTTv2(n_s=2, gamma0=50), 16.0), (AnalogSGD(), 5.0)],
+    ids=["c-ttv2", "sgd"],
 )
-def test_training_learns(algorithm):
+def test_training_learns(algorithm, weight_gain):
     # The script of the README: nothing but convert, optimizer, backward, step.
     rng = torch.Generator().manual_seed(0)
     x = torch.rand(200, 16, generator=rng) * 2 - 1
@@ -206,7 +208,7 @@ def test_training_learns(algorithm):
     dense = torch.nn.Sequential(torch.nn.Linear(16, 12), torch.nn.Tanh(), torch.nn.Linear(12, 2))
     shape = shape_option(tile_shapes(dense, algorithm))
     with hwloop.connect(f"sim:soft-bounds-40,shape={shape},seed=1") as chip:
-        model = hwloop.nn.convert(dense, chip, algorithm=algorithm)
+        model = hwloop.nn.convert(dense, chip, algorithm=algorithm, weight_gain=weight_gain)
         opt = hwloop.nn.AnalogOptimizer(model, lr=0.05)
         for _ in range(15):
             for i in range(0, 200, 10):
