@@ -282,7 +282,7 @@ class Device:
     def _arm(self, arm: m.Arm) -> Message:
         code = ErrorCode.LATCHED
         if not self.executor.latched:
-            code = self.executor.arm(arm)
+            code = ErrorCode.RANGE if arm.armed and not arm.deadman_ms else self.executor.arm(arm)
             self.deadman_ms = arm.deadman_ms
         return self._outcome(code, m.Arm)
 

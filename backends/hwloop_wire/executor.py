@@ -90,9 +90,10 @@ class Executor:
             self.backend.wait(self.backend.submit([operation]))
         except SafetyError:
             return ErrorCode.LIMIT
-        except CrossbarError:
+        except CrossbarError as error:
             self.backend.clear()  # what cannot be configured latches nothing
-            return ErrorCode.UNSUPPORTED
+            shape = isinstance(error, CapabilityError)
+            return ErrorCode.SHAPE if shape else ErrorCode.UNSUPPORTED
         self.configuration = configuration
         self._shapes = [entry.name for entry in shape_entries(configuration)]
         self._make_guard()

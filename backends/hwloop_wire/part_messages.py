@@ -102,7 +102,8 @@ class OuterUpdate(Part):
 class OuterTrains(Part):
     """Rank-1 updates whose trains the host has drawn, as bits: line i is bit i % 8 of byte i / 8.
 
-    A part holds all slots of some samples, or some slots of one sample.
+    A part holds all slots of some samples, or some slots of one sample. No line fires both ways in
+    one slot.
     """
 
     TAIL = (

@@ -220,7 +220,7 @@ class Server:
             self._told_busy = now
             self._tell(holder, m.Busy(id=current[0], part=current[1]))
         deadman = self.device.deadman_ms / 1000
-        if self._executor.armed and deadman and now - self._heard > deadman:
+        if self._executor.armed and now - self._heard > deadman:
             self._executor.trip()
             self._tell(holder, m.Tripped(error=ErrorCode.DEADMAN))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -174,9 +175,10 @@ def _summary(run: Run, rig: Rig, seconds: float) -> dict[str, Any]:
     }
 
 
-def link_counters(chip: Chip) -> dict[str, int]:
+def link_counters(chip: Chip) -> dict[str, float]:
     """Return what the link of an array has counted, by name; nothing where there is no link."""
-    return dict(getattr(chip.backend, "counters", {}))
+    counters = getattr(chip.backend, "counters", None)
+    return {} if counters is None else dataclasses.asdict(counters)
 
 
 def _last_mean(epochs: list[dict[str, Any]], key: str) -> float | None:

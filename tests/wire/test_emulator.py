@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +16,23 @@ import pytest
 
 from hwloop.backend import CrossbarBackend, open_backend
 from hwloop.crossbar import Chip
-from hwloop.errors import ConfigurationError, DeviceError, LinkError
+from hwloop.errors import (
+    ConfigurationError,
+    CrossbarError,
+    DeviceError,
+    LinkError,
+    OutcomeUnknownError,
+)
 from hwloop.operations import Verdict
-from hwloop_wire import WireBackend, arena, open_emulator_backend, open_serial_backend
+from hwloop_wire import (
+    WireBackend,
+    arena,
+    firmware_build,
+    open_emulator_backend,
+    open_serial_backend,
+)
 from hwloop_wire.codes import ErrorCode
-from hwloop_wire.emulator import EmulatorBackend, start
+from hwloop_wire.emulator import EmulatorBackend, start, write_cells
 from tests.wire.test_same_bits import run
 
 CELLS = {"shape": "12x20+7x5", "seed": "5"}
@@ -181,3 +196,107 @@ def test_an_emulated_chip_is_a_serial_port_for_others(
         check(open_serial_backend(chip.terminal(), {"timeout": "20"}), simulated)
     finally:
         chip.close()
+
+
+class OnTcp:
+    """A native chip on a TCP port, started again on the same cells."""
+
+    def __init__(self, folder: Path) -> None:
+        self.cells = folder / "cells"
+        write_cells(self.cells, "", {"shape": "8x8"}, target="native")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *options: str) -> None:
+        program = firmware_build.native_chip()
+        command = [program, "--arena", self.cells, "--tcp", str(self.port), "--with-parent"]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen([*command, *options], stdin=pipe, stdout=pipe)
+        assert self.process.stdout is not None
+        assert b"tcp" in self.process.stdout.readline()
+
+    def wait(self) -> None:
+        assert self.process is not None
+        self.process.wait(20)
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            stream.close()
+
+
+@pytest.fixture
+def on_tcp(tmp_path: Path) -> Iterator[OnTcp]:
+    chip = OnTcp(tmp_path)
+    yield chip
+    assert chip.process is not None
+    chip.process.kill()
+    chip.wait()
+
+
+@pytest.mark.parametrize(
+    ("point", "verdict", "fired"),
+    [
+        ("after-intent:2", Verdict.UNKNOWN, {0}),
+        ("mid-pulses:2", Verdict.UNKNOWN, {0, 1, 2, 3, 4, 5}),
+        ("before-commit:2", Verdict.UNKNOWN, {5}),
+        ("after-commit:2", Verdict.APPLIED, {5}),
+        ("before-answer:6", Verdict.APPLIED, {5}),
+    ],
+)
+def test_a_crash_anywhere_leaves_the_right_verdict(
+    point: str, verdict: Verdict, fired: set[int], on_tcp: OnTcp
+) -> None:
+    on_tcp.start("--crash-at", point, "--look-after", "1")
+    backend = open_serial_backend(f"tcp://127.0.0.1:{on_tcp.port}", {"timeout": "20"})
+    chip = Chip(backend)
+    counts = np.full((1, 1), 5, np.int16)
+    operations = [chip[0].new_pulse(np.array([n]), np.array([0]), counts) for n in range(4)]
+    tickets = [backend.submit([operation]) for operation in operations]
+    on_tcp.wait()
+    on_tcp.start()
+    expected = OutcomeUnknownError if verdict is Verdict.UNKNOWN else DeviceError
+    verdicts = []
+    for ticket, operation in zip(tickets, operations, strict=True):
+        try:
+            backend.wait(ticket, 30)
+            verdicts.append(Verdict.APPLIED)
+        except CrossbarError as error:
+            assert isinstance(error, expected), error
+            verdicts.append(backend.verdicts[operation.id])
+    done = arena.pulses(on_tcp.cells, 0)[:, 0]
+    at = [*verdicts, Verdict.NOT_APPLIED].index(Verdict.NOT_APPLIED) - 1
+    assert verdicts[at] is verdict
+    assert verdicts[:at] == [Verdict.APPLIED] * at
+    assert verdicts[at + 1 :] == [Verdict.NOT_APPLIED] * (3 - at)
+    assert done[at] in fired
+    assert list(done[:at]) == [5] * at
+    assert not done[at + 1 :].any()
+    backend.clear()
+    again = chip[0].new_pulse(np.array([7]), np.array([0]), counts)
+    assert backend.wait(backend.submit([again]), 30)[0].fired == 5
+    assert arena.pulses(on_tcp.cells, 0)[7, 0] == 5
+    backend.close()
+
+
+def test_a_qemu_whose_host_is_killed_ends_itself(requires: Callable[[str, str], None]) -> None:
+    requires("qemu-system-arm", "it runs the firmware of the Cortex-M7")
+    requires("arm-none-eabi-gcc", "it builds the firmware of the Cortex-M7")
+    script = (
+        "import hwloop, time\n"
+        "chip = hwloop.connect('emulator:qemu-m7,shape=4x4,timeout=20')\n"
+        "print(chip.backend.chip.process.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as host:
+        assert host.stdout is not None
+        process = int(host.stdout.readline())
+        host.kill()
+    for _ in range(300):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.kill(process, signal.SIGKILL)
+    raise AssertionError("the emulator outlives its host")

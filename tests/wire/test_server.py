@@ -8,18 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import zmq
-import zmq.auth
 
 from hwloop.capabilities import Limits
 from hwloop.crossbar import Chip
 from hwloop.errors import ConfigurationError, DeviceError, LinkError, SafetyError
 from hwloop.operations import Operation, Plane, Pulse, Result, Verdict
-from hwloop_wire import WireBackend, open_zmq_backend
+from hwloop_wire import WireBackend
 from hwloop_wire.codes import ErrorCode, Flag
 from hwloop_wire.journal import Journal
-from hwloop_wire.link import Waker
-from hwloop_wire.server import Server, serve
+from hwloop_wire.server import serve
 from hwloop_wire.zmq_port import RouterPort
 from tests.seam.bench_array import STEP, BenchArray
 from tests.wire.chips import PORTS, InlineArray, connect, served
@@ -268,68 +265,6 @@ def test_a_long_part_says_busy() -> None:
     assert array.cells[0][0, 0] == pytest.approx(50 * STEP)
 
 
-def keys(folder: Path) -> dict[str, Path]:
-    """Make key pairs of a chip, a host and a stranger; only the host's is known to the chip."""
-    known = folder / "known"
-    known.mkdir()
-    made = {}
-    for name in ("chip", "host", "stranger"):
-        public, _ = zmq.auth.create_certificates(folder, name)
-        made[name] = Path(public).with_suffix(".key_secret")
-    (known / "host.key").write_bytes((folder / "host.key").read_bytes())
-    return made
-
-
-def test_an_unknown_peer_gets_nothing(tmp_path: Path) -> None:
-    made = keys(tmp_path)
-    array = InlineArray()
-
-    def port(waker: Waker, length: int) -> RouterPort:
-        return RouterPort(
-            "tcp://0.0.0.0:*", waker, length, key=made["chip"], hosts=tmp_path / "known"
-        )
-
-    server = Server(array, port)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        address = server.address.replace("0.0.0.0", "127.0.0.1")
-        chip_key = str(tmp_path / "chip.key")
-        options = {"timeout": "0.5", "server_key": chip_key}
-        for bad in (
-            {"timeout": "0.5"},
-            {**options, "key": str(made["stranger"])},
-            {**options, "key": str(made["host"]), "server_key": str(tmp_path / "stranger.key")},
-        ):
-            with pytest.raises(LinkError, match="not a single byte"):
-                open_zmq_backend(address, bad)
-        assert server.device.good == 0
-        with Chip(open_zmq_backend(address, {**options, "key": str(made["host"])})) as chip:
-            assert chip[0].pulse(0, 0, 3) == 3
-    finally:
-        server.stop()
-        thread.join()
-
-
-def test_the_network_is_closed_without_keys(tmp_path: Path) -> None:
-    made = keys(tmp_path)
-    waker = Waker()
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    for endpoint in ("tcp://0.0.0.0:5999", "tcp://*:5999", "tcp://192.168.1.1:5999"):
-        with pytest.raises(ConfigurationError, match="open to the network and takes keys"):
-            RouterPort(endpoint, waker, 4096)
-    with pytest.raises(ConfigurationError, match="belong together"):
-        RouterPort("tcp://127.0.0.1:*", waker, 4096, key=made["chip"])
-    with pytest.raises(ConfigurationError, match="holds no public key"):
-        RouterPort("tcp://127.0.0.1:*", waker, 4096, key=made["chip"], hosts=empty)
-    with pytest.raises(ConfigurationError, match="holds no secret key"):
-        RouterPort("tcp://*:*", waker, 4096, key=tmp_path / "chip.key", hosts=tmp_path / "known")
-    with pytest.raises(ConfigurationError, match="name another port"):
-        RouterPort("tcp://127.0.0.1:none", waker, 4096)
-    waker.close()
-
-
 def test_a_journal_has_one_server(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     first = Journal(path)
@@ -392,3 +327,21 @@ def test_what_is_behind_the_link_is_not_the_controllers_business() -> None:
             assert backend.counters.round_trip > 0
             assert backend.counters.bytes_sent > 0
             backend.idle()
+
+
+def test_a_session_out_of_numbers_is_followed_by_another() -> None:
+    array = InlineArray()
+    with served(array) as server, Chip(connect("pty", server.address)) as chip:
+        chip[0].pulse(0, 0, 1)
+        backend = chip.backend
+        assert isinstance(backend, WireBackend)
+        session, first = backend._client.session, server.device.epoch
+        assert session.idle
+        skipped = 2**32 - 3
+        session._next = server.device._next = skipped
+        session._acknowledged = server.device._acknowledged = skipped - 1
+        for _ in range(6):
+            assert chip[0].pulse(0, 0, 1) == 1
+        assert server.device.epoch != first
+        assert server.device._next < 10
+    assert array.cells[0][0, 0] == pytest.approx(7 * STEP)

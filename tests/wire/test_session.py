@@ -140,7 +140,7 @@ def prepare(world: World) -> None:
     answers: list[Message] = []
     world.session.waiting += [
         Request(4, describing.configure_body(configuration), 8, answers.append),
-        Request(6, m.Arm(deadman_ms=0, armed=1, chip_id="bench-1").pack(), 8, answers.append),
+        Request(6, m.Arm(deadman_ms=1000, armed=1, chip_id="bench-1").pack(), 8, answers.append),
     ]
     world.run(lambda: len(answers) == 2)
     assert {a.type for a in answers} == {m.Done.NUMBER}

@@ -9,6 +9,7 @@ enum { SYS_OPEN = 0x01, SYS_WRITE0 = 0x04, SYS_WRITE = 0x05, SYS_READ = 0x06, SY
 #define MODE_READ_WRITE 3u /* "r+b" */
 #define STOPPED_WITH_ERROR 0x20023u
 #define PATH_BYTES 256u
+#define FAILURES_OF_A_LOST_HOST 1000u
 
 static int32_t call(uint32_t operation, const void *argument)
 {
@@ -31,9 +32,18 @@ int semihosting_open_argument(void)
 
 uint32_t semihosting_read(int handle, uint8_t *bytes, uint32_t capacity)
 {
+    static uint32_t failures;
     const uint32_t what[3] = {(uint32_t)handle, (uint32_t)(uintptr_t)bytes, capacity};
     const int32_t left = call(SYS_READ, what);
-    return left < 0 || (uint32_t)left > capacity ? 0u : capacity - (uint32_t)left;
+    if (left >= 0 && (uint32_t)left < capacity) {
+        failures = 0;
+        return capacity - (uint32_t)left;
+    }
+    /* A read waits for a byte, unless the terminal has hung up: a chip nobody can reach must not spin. */
+    if (++failures == FAILURES_OF_A_LOST_HOST) {
+        semihosting_fail("the host is gone\n");
+    }
+    return 0;
 }
 
 void semihosting_write(int handle, const uint8_t *bytes, uint32_t size)
