@@ -4,15 +4,15 @@
 #include "crc.h"
 #include "dispatch.h"
 
-/* Answers a whole frame by an ERROR; it is not kept. HELLO has no epoch. */
+/* Answers a whole frame by an ERROR, under the frame's own epoch and number; it is not kept. */
 static void answer_error(hwl_chip *chip, const hwl_frame *frame, uint8_t type, uint16_t error, uint32_t value)
 {
-    const uint32_t epoch = type == HWL_TYPE_HELLO ? 0u : chip->epoch;
+    const uint32_t epoch = frame->header.epoch;
     hwl_writer writer;
     hwl_writer_begin(&writer, chip->answer, sizeof chip->answer);
     hwl_answer_error(&writer, type, error, value);
     const uint32_t length = hwl_writer_seal(&writer, HWL_KIND_ANSWER, epoch, frame->header.sequence,
-                                            epoch ? chip->next - 1u : 0u);
+                                            chip->epoch ? chip->next - 1u : 0u);
     hwl_chip_send(chip, chip->answer, length);
 }
 
