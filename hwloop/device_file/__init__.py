@@ -6,6 +6,14 @@ one.
 
 from hwloop.device_file.aihwkit import from_aihwkit
 from hwloop.device_file.load import load, parse, presets, save
+from hwloop.device_file.measured import (
+    Column,
+    Conditions,
+    Instrument,
+    MeasuredDevice,
+    MeasurementHeader,
+    Table,
+)
 from hwloop.device_file.models import (
     ConstantStep,
     ExponentialStep,
@@ -24,17 +32,23 @@ from hwloop.device_file.schema import SCHEMA_VERSION, Conductance, DeviceFile
 __all__ = [
     "OVERRIDES",
     "SCHEMA_VERSION",
+    "Column",
+    "Conditions",
     "Conductance",
     "ConstantStep",
     "DeviceFile",
     "ExponentialStep",
+    "Instrument",
     "LinearStep",
+    "MeasuredDevice",
+    "MeasurementHeader",
     "Model",
     "PiecewiseStep",
     "PowerStep",
     "Reference",
     "SoftBounds",
     "StepModel",
+    "Table",
     "TabulatedModel",
     "from_aihwkit",
     "load",
