@@ -41,11 +41,14 @@ class TileCapabilities(_Frozen):
         dac: converter that drives the lines of a `Vmm`; a `ReadCells` drives its full scale.
         adc_forward, adc_backward, adc_cells: converters of the three reads.
         cell_siemens: conductance of one device unit, the unit of the device file's normalised
-        values. output_noise: standard deviation of one conversion, in amperes, or None if not
-        known. update_code_max: largest code of an `OuterUpdate`. longest_train: most slots of one
-        sample. update_encodings: encodings of an outer-product update that the tile takes.
-        generator: name of the generator behind the seeded encoding. average_max: most reads that
-        the tile sums by itself.
+            values.
+        middle_siemens: conductance of a cell whose main plane reads 0: 0 where reads are absolute.
+        output_noise: standard deviation of one conversion, in amperes, or None if not known.
+        update_code_max: largest code of an `OuterUpdate`.
+        longest_train: most slots of one sample.
+        update_encodings: encodings of an outer-product update that the tile takes.
+        generator: name of the generator behind the seeded encoding.
+        average_max: most reads that the tile sums by itself.
     """
 
     rows: int = Field(ge=1)
@@ -56,6 +59,7 @@ class TileCapabilities(_Frozen):
     adc_backward: Converter
     adc_cells: Converter
     cell_siemens: float = Field(gt=0)
+    middle_siemens: float = Field(default=0.0, ge=0)
     output_noise: float | None = None
     update_code_max: int = Field(ge=1, lt=2**24)
     longest_train: int = Field(ge=1, le=255)

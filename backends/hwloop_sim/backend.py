@@ -455,6 +455,7 @@ def _capabilities(
                     code_max=code_max(p.cell_adc_bits), full_scale=p.cell_adc_range * amperes
                 ),
                 cell_siemens=device.conductance.half_range_siemens,
+                middle_siemens=device.conductance.middle_siemens,
                 output_noise=p.output_noise * amperes,
                 update_code_max=code_max(p.update_bits),
                 longest_train=p.longest_train,

@@ -90,6 +90,7 @@ class DescribeAnswer(Body):
     backward_full_scale: Annotated[F64, "amperes at `backward_code_max`"]
     cells_full_scale: Annotated[F64, "amperes at `cells_code_max`"]
     cell_siemens: Annotated[F64, "conductance of one device unit"]
+    middle_siemens: Annotated[F64, "conductance of a cell whose main plane reads 0"]
     output_noise: Annotated[F64, "standard deviation of one conversion in amperes, NaN if unknown"]
     dac_code_max: Annotated[U32, "largest code that drives a line of a VMM"]
     forward_code_max: Annotated[U32, "largest code of a forward read"]

@@ -119,6 +119,7 @@ def describe_answer(tile: TileCapabilities) -> m.DescribeAnswer:
         backward_full_scale=tile.adc_backward.full_scale,
         cells_full_scale=tile.adc_cells.full_scale,
         cell_siemens=tile.cell_siemens,
+        middle_siemens=tile.middle_siemens,
         output_noise=_or_nan(tile.output_noise),
         dac_code_max=tile.dac.code_max,
         forward_code_max=tile.adc_forward.code_max,
@@ -158,6 +159,7 @@ def tile(answer: m.DescribeAnswer) -> TileCapabilities:
                     code_max=answer.cells_code_max, full_scale=answer.cells_full_scale
                 ),
                 "cell_siemens": answer.cell_siemens,
+                "middle_siemens": answer.middle_siemens,
                 "output_noise": _or_none(answer.output_noise),
                 "update_code_max": answer.update_code_max,
                 "longest_train": answer.longest_train,

@@ -106,6 +106,7 @@ _TILE = m.DescribeAnswer(
     backward_full_scale=20e-6,
     cells_full_scale=20e-6,
     cell_siemens=50e-6,
+    middle_siemens=60e-6,
     output_noise=nan,
     dac_code_max=127,
     forward_code_max=255,

@@ -54,7 +54,7 @@ typedef struct hwl_arena_tile {
 
 _Static_assert(sizeof(hwl_cell) == 32, "eight words");
 _Static_assert(sizeof(hwl_arena) == 2768, "arena.py has the same layout");
-_Static_assert(sizeof(hwl_arena_tile) == 232, "arena.py has the same layout");
+_Static_assert(sizeof(hwl_arena_tile) == 240, "arena.py has the same layout");
 _Static_assert(sizeof(hwl_arena) % 8 == 0 && sizeof(hwl_arena_tile) % 8 == 0, "tiles follow without a gap");
 
 /* Why an arena is none. */

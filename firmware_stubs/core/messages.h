@@ -14,7 +14,7 @@
 _Static_assert(sizeof(double) == 8, "f64");
 
 #define HWL_PROTOCOL_VERSION 1u
-#define HWL_DICTIONARY 0x68dcb6ffu
+#define HWL_DICTIONARY 0x17c697c4u
 #define HWL_MESSAGE_ALIGNMENT 8u /* from the start of the frame */
 #define HWL_NO_LIMIT UINT64_MAX
 #define HWL_LISTED_ROWS 1u
@@ -283,6 +283,7 @@ typedef struct hwl_msg_describe_answer {
     double backward_full_scale; /* amperes at `backward_code_max` */
     double cells_full_scale; /* amperes at `cells_code_max` */
     double cell_siemens; /* conductance of one device unit */
+    double middle_siemens; /* conductance of a cell whose main plane reads 0 */
     double output_noise; /* standard deviation of one conversion in amperes, NaN if unknown */
     uint32_t dac_code_max; /* largest code that drives a line of a VMM */
     uint32_t forward_code_max; /* largest code of a forward read */
@@ -297,25 +298,26 @@ typedef struct hwl_msg_describe_answer {
     uint8_t encodings; /* bits of the encodings of outer-product updates */
     char generator[32]; /* generator behind the seeded encoding */
 } hwl_msg_describe_answer;
-_Static_assert(sizeof(hwl_msg_describe_answer) == 112, "hwl_msg_describe_answer");
+_Static_assert(sizeof(hwl_msg_describe_answer) == 120, "hwl_msg_describe_answer");
 _Static_assert(offsetof(hwl_msg_describe_answer, dac_full_scale) == 0, "hwl_msg_describe_answer.dac_full_scale");
 _Static_assert(offsetof(hwl_msg_describe_answer, forward_full_scale) == 8, "hwl_msg_describe_answer.forward_full_scale");
 _Static_assert(offsetof(hwl_msg_describe_answer, backward_full_scale) == 16, "hwl_msg_describe_answer.backward_full_scale");
 _Static_assert(offsetof(hwl_msg_describe_answer, cells_full_scale) == 24, "hwl_msg_describe_answer.cells_full_scale");
 _Static_assert(offsetof(hwl_msg_describe_answer, cell_siemens) == 32, "hwl_msg_describe_answer.cell_siemens");
-_Static_assert(offsetof(hwl_msg_describe_answer, output_noise) == 40, "hwl_msg_describe_answer.output_noise");
-_Static_assert(offsetof(hwl_msg_describe_answer, dac_code_max) == 48, "hwl_msg_describe_answer.dac_code_max");
-_Static_assert(offsetof(hwl_msg_describe_answer, forward_code_max) == 52, "hwl_msg_describe_answer.forward_code_max");
-_Static_assert(offsetof(hwl_msg_describe_answer, backward_code_max) == 56, "hwl_msg_describe_answer.backward_code_max");
-_Static_assert(offsetof(hwl_msg_describe_answer, cells_code_max) == 60, "hwl_msg_describe_answer.cells_code_max");
-_Static_assert(offsetof(hwl_msg_describe_answer, update_code_max) == 64, "hwl_msg_describe_answer.update_code_max");
-_Static_assert(offsetof(hwl_msg_describe_answer, average_max) == 68, "hwl_msg_describe_answer.average_max");
-_Static_assert(offsetof(hwl_msg_describe_answer, rows) == 72, "hwl_msg_describe_answer.rows");
-_Static_assert(offsetof(hwl_msg_describe_answer, cols) == 74, "hwl_msg_describe_answer.cols");
-_Static_assert(offsetof(hwl_msg_describe_answer, longest_train) == 76, "hwl_msg_describe_answer.longest_train");
-_Static_assert(offsetof(hwl_msg_describe_answer, reference) == 78, "hwl_msg_describe_answer.reference");
-_Static_assert(offsetof(hwl_msg_describe_answer, encodings) == 79, "hwl_msg_describe_answer.encodings");
-_Static_assert(offsetof(hwl_msg_describe_answer, generator) == 80, "hwl_msg_describe_answer.generator");
+_Static_assert(offsetof(hwl_msg_describe_answer, middle_siemens) == 40, "hwl_msg_describe_answer.middle_siemens");
+_Static_assert(offsetof(hwl_msg_describe_answer, output_noise) == 48, "hwl_msg_describe_answer.output_noise");
+_Static_assert(offsetof(hwl_msg_describe_answer, dac_code_max) == 56, "hwl_msg_describe_answer.dac_code_max");
+_Static_assert(offsetof(hwl_msg_describe_answer, forward_code_max) == 60, "hwl_msg_describe_answer.forward_code_max");
+_Static_assert(offsetof(hwl_msg_describe_answer, backward_code_max) == 64, "hwl_msg_describe_answer.backward_code_max");
+_Static_assert(offsetof(hwl_msg_describe_answer, cells_code_max) == 68, "hwl_msg_describe_answer.cells_code_max");
+_Static_assert(offsetof(hwl_msg_describe_answer, update_code_max) == 72, "hwl_msg_describe_answer.update_code_max");
+_Static_assert(offsetof(hwl_msg_describe_answer, average_max) == 76, "hwl_msg_describe_answer.average_max");
+_Static_assert(offsetof(hwl_msg_describe_answer, rows) == 80, "hwl_msg_describe_answer.rows");
+_Static_assert(offsetof(hwl_msg_describe_answer, cols) == 82, "hwl_msg_describe_answer.cols");
+_Static_assert(offsetof(hwl_msg_describe_answer, longest_train) == 84, "hwl_msg_describe_answer.longest_train");
+_Static_assert(offsetof(hwl_msg_describe_answer, reference) == 86, "hwl_msg_describe_answer.reference");
+_Static_assert(offsetof(hwl_msg_describe_answer, encodings) == 87, "hwl_msg_describe_answer.encodings");
+_Static_assert(offsetof(hwl_msg_describe_answer, generator) == 88, "hwl_msg_describe_answer.generator");
 
 /* Asks for state and counters; also says that the host is alive. (type 3) */
 /* It has no fields. */
@@ -851,7 +853,7 @@ _Static_assert(offsetof(hwl_msg_aborted, reserved_22) == 22, "hwl_msg_aborted.re
     X(HELLO, hello, 16) \
     X(HELLO_ANSWER, hello_answer, 416) \
     X(DESCRIBE, describe, 2) \
-    X(DESCRIBE_ANSWER, describe_answer, 112) \
+    X(DESCRIBE_ANSWER, describe_answer, 120) \
     X(STATUS, status, 0) \
     X(STATUS_ANSWER, status_answer, 176) \
     X(CONFIGURE, configure, 72) \

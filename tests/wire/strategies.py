@@ -61,6 +61,7 @@ def tiles(draw: st.DrawFn) -> TileCapabilities:
         cols=draw(st.integers(1, 20)),
         reference="cell",
         cell_siemens=1e-6,
+        middle_siemens=draw(st.sampled_from([0.0, 2e-6])),
         update_code_max=draw(st.sampled_from([1, 127, 32767, 2**23])),
         longest_train=255,
         update_encodings=("seeded", "trains"),

@@ -7,6 +7,7 @@ const hwl_msg_describe_answer board_tile = {
     .backward_full_scale = 50e-6,
     .cells_full_scale = 10e-6,
     .cell_siemens = 50e-6, /* of one device unit of the device file */
+    .middle_siemens = 0.0, /* of a cell whose main plane reads 0 */
     .output_noise = __builtin_nan(""),
     .dac_code_max = 127,
     .forward_code_max = 2047,
