@@ -155,7 +155,8 @@ class Requests:
         )
         adc, dac = self.capabilities.adc_cells, self.capabilities.dac
         siemens = adc.lsb / dac.full_scale / average
-        return Request(operation, lambda result: _values(result) * siemens)
+        zero = 0.0 if plane is Plane.DIFFERENCE else self.capabilities.middle_siemens
+        return Request(operation, lambda result: zero + _values(result) * siemens)
 
     def _line_request(
         self, index: int, axis: Axis, average: int, plane: Plane

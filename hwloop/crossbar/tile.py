@@ -52,7 +52,10 @@ class Tile(Requests):
         average: int = 1,
         plane: Plane = Plane.DIFFERENCE,
     ) -> FloatArray:
-        """Read the cells of a block; return means in siemens, shape (rows, cols)."""
+        """Read the cells of a block; return means in siemens, shape (rows, cols).
+
+        The main and the reference plane give conductances, their difference may be negative.
+        """
         return self._now(self._read_request(rows, cols, average, plane))
 
     def read_line(
