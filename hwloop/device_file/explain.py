@@ -9,43 +9,45 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from hwloop.device_file.models import Model
-from hwloop.errors import ConfigurationError
+from hwloop.device_file.problems import FileError, Problem
 
 _FAMILIES = {family.model_fields["kind"].default for family in get_args(get_args(Model)[0])}
 _LONGEST_VALUE = 60
 _GUIDE = "docs/devices.md lists every field with its unit"
 
 
-def explain(error: ValidationError, where: str, fields: Iterable[str] = ()) -> ConfigurationError:
-    """Return a configuration error that names file, field, value and what was expected.
+def explain(error: ValidationError, where: str, fields: Iterable[str] = ()) -> FileError:
+    """Return an error that names file, field, value and what was expected, one line per problem.
 
     Args:
         error: what pydantic found.
         where: file or device that was read.
         fields: names that a mistyped field may have been meant for.
     """
-    lines = []
-    remedy = _GUIDE
-    for problem in error.errors(include_url=False):
-        path = _path(problem["loc"])
-        expected = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        value = short(problem["input"])
-        if problem["type"] == "missing":
-            value, expected = "", "is missing"
-        elif problem["type"] == "union_tag_not_found":
-            path, value = f"{path}.kind", ""
-            expected = f"is missing; should be one of {', '.join(sorted(_FAMILIES))}"
-        elif problem["type"] == "union_tag_invalid":
-            path, value = f"{path}.kind", short(problem["ctx"]["tag"])
-            expected = f"should be one of {', '.join(sorted(_FAMILIES))}"
-        elif problem["type"] == "extra_forbidden":
-            expected = "is no field of a device file"
-            near = nearest(str(problem["loc"][-1]), fields)
-            remedy = f"did you mean {near}?" if near else remedy
-        elif problem["type"] == "value_error":
-            value = ""  # the message names the value itself
-        lines.append(": ".join(part for part in (where, path, value, expected) if part))
-    return ConfigurationError("\n".join(lines), remedy=remedy)
+    known = set(fields)
+    problems = [p for found in error.errors(include_url=False) for p in _problems(found, known)]
+    remedies = [problem.remedy for problem in problems if problem.remedy]
+    return FileError(where, problems, remedy=remedies[-1] if remedies else _GUIDE)
+
+
+def _problems(found: Any, fields: set[str]) -> list[Problem]:
+    path = _path(found["loc"])
+    expected = found["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    value = short(found["input"])
+    if found["type"] == "missing":
+        return [Problem(path, "", "is missing")]
+    if found["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        families = f"should be one of {', '.join(sorted(_FAMILIES))}"
+        if found["type"] == "union_tag_not_found":
+            return [Problem(f"{path}.kind", "", f"is missing; {families}")]
+        return [Problem(f"{path}.kind", short(found["ctx"]["tag"]), families)]
+    if found["type"] == "extra_forbidden":
+        near = nearest(str(found["loc"][-1]), fields)
+        remedy = f"did you mean {near}?" if near else ""
+        return [Problem(path, value, "is no field of a device file", remedy)]
+    if found["type"] == "value_error":  # a line per problem, which names the values itself
+        return [Problem(path, "", line) for line in expected.splitlines()]
+    return [Problem(path, value, expected)]
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -7,17 +7,22 @@ import json
 import os
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from hwloop.device_file import text
 from hwloop.device_file.explain import explain, nearest, short
+from hwloop.device_file.measured import MeasurementHeader
 from hwloop.device_file.models import Frozen
 from hwloop.device_file.overrides import override
+from hwloop.device_file.quantities import KINDS as MEASURED_KINDS
 from hwloop.device_file.schema import SCHEMA_VERSION, DeviceFile
+from hwloop.device_file.station import Station
 from hwloop.errors import ConfigurationError
+
+_F = TypeVar("_F", bound=Frozen)
 
 LARGEST_FILE = 1 << 20
 """Bytes of the largest device file that is read."""
@@ -25,7 +30,8 @@ LARGEST_FILE = 1 << 20
 KINDS: dict[str, type[DeviceFile]] = {"model": DeviceFile}
 """Kinds of device files, by the word in their field `kind`."""
 
-_SUFFIXES = (".yaml", ".yml", ".json")
+SUFFIXES = (".yaml", ".yml", ".json")
+"""What the names of device files end in."""
 
 
 @functools.cache
@@ -53,9 +59,9 @@ def load(name_or_path: str | os.PathLike[str]) -> DeviceFile:
         if "," in name:
             base, *options = name.split(",")
             return override(load(base), dict(_option(option, name) for option in options))
-        if path.suffix not in _SUFFIXES:
+        if path.suffix not in SUFFIXES:
             raise _unknown(name)
-    return parse(_read(path), path.name)
+    return parse(read_text(path), path.name)
 
 
 def _unknown(name: str) -> ConfigurationError:
@@ -76,6 +82,63 @@ def parse(content: str, where: str) -> DeviceFile:
     Raises:
         ConfigurationError: what is wrong with it, one line per problem.
     """
+    data = plain(content, where)
+    kind = data.get("kind", "model")
+    if not isinstance(kind, str) or kind not in KINDS:
+        if isinstance(kind, str) and kind in MEASURED_KINDS:
+            remedy = f"this is measured data; `hwloop device fit {where}` makes a model of it"
+        else:
+            remedy = ""
+        raise ConfigurationError(
+            f"{where}: kind: {short(kind)}: should be one of {', '.join(sorted(KINDS))}",
+            remedy=remedy,
+        )
+    return _validated(KINDS[kind], data, where)
+
+
+def parse_measured(content: str, where: str) -> MeasurementHeader:
+    """Return the header of measured data that a YAML or JSON text describes.
+
+    Raises:
+        ConfigurationError: what is wrong with it, one line per problem.
+    """
+    data = plain(content, where)
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in MEASURED_KINDS:
+        raise ConfigurationError(
+            f"{where}: kind: {short(kind)}: should be one of {', '.join(MEASURED_KINDS)}",
+            remedy="hwloop.device_file.load reads models" if kind == "model" else "",
+        )
+    return _validated(MeasurementHeader, data, where)
+
+
+def parse_station(content: str, where: str) -> Station:
+    """Return the station that a YAML or JSON text describes.
+
+    Raises:
+        ConfigurationError: what is wrong with it, one line per problem.
+    """
+    data = plain(content, where)
+    if data.get("kind") != "station":
+        raise ConfigurationError(f"{where}: kind: {short(data.get('kind'))}: should be station")
+    return _validated(Station, data, where)
+
+
+def load_station(path: str | os.PathLike[str]) -> Station:
+    """Return the station file at a path.
+
+    Raises:
+        ConfigurationError: no such file, or what is wrong with it, one line per problem.
+    """
+    return parse_station(read_text(Path(path)), Path(path).name)
+
+
+def plain(content: str, where: str) -> dict[str, Any]:
+    """Return the fields of a YAML or JSON text as plain values, its schema version checked.
+
+    Raises:
+        ConfigurationError: the text is no mapping of fields, or of a newer version.
+    """
     try:
         data = text.parse(content)
     except yaml.YAMLError as error:
@@ -90,17 +153,16 @@ def parse(content: str, where: str) -> DeviceFile:
             remedy="docs/devices.md has an example",
         )
     _check_version(data, where)
-    kind = data.get("kind", "model")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ConfigurationError(
-            f"{where}: kind: {short(kind)}: should be one of {', '.join(sorted(KINDS))}"
-        )
+    return data
+
+
+def _validated(schema: type[_F], data: dict[str, Any], where: str) -> _F:
     try:
         # JSON is the strict mode in which lists are tuples and whole numbers are floats, and text
         # is never a number.
-        return KINDS[kind].model_validate_json(json.dumps(data), strict=True)
+        return schema.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        raise explain(error, where, _field_names(KINDS[kind])) from None
+        raise explain(error, where, _field_names(schema)) from None
     except TypeError as error:  # a value that YAML has and JSON does not
         raise ConfigurationError(f"{where}: {error}") from None
 
@@ -113,9 +175,9 @@ def save(device: DeviceFile, path: str | os.PathLike[str]) -> None:
     """
     target = Path(path)
     content = device.model_dump(mode="json", exclude_none=True)
-    if target.suffix not in _SUFFIXES:
+    if target.suffix not in SUFFIXES:
         raise ConfigurationError(
-            f"{target.name}: the name of a device file should end in {', '.join(_SUFFIXES)}"
+            f"{target.name}: the name of a device file should end in {', '.join(SUFFIXES)}"
         )
     if target.suffix == ".json":
         written = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
@@ -141,7 +203,12 @@ def _option(text: str, where: str) -> tuple[str, str]:
     return name, value
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a device file of any kind.
+
+    Raises:
+        ConfigurationError: there is none, or none that is text of a sensible size.
+    """
     try:
         if not _exists(path):
             raise ConfigurationError(
@@ -182,9 +249,10 @@ def _position(error: yaml.YAMLError) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}: {problem}" if mark else str(problem)
 
 
-def _field_names(schema: type[Frozen]) -> set[str]:
+@functools.cache
+def _field_names(schema: type[Frozen]) -> frozenset[str]:
     """Return the names of all fields at any depth."""
     names = set(schema.model_fields)
     for definition in schema.model_json_schema().get("$defs", {}).values():
         names |= set(definition.get("properties", {}))
-    return names
+    return frozenset(names)

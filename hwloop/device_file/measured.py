@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -69,6 +70,12 @@ class Conditions(Frozen):
 
     value_resolution: float | None = Field(default=None, gt=0)
     """Smallest difference between values, in the unit of the quantity: the converter's step."""
+
+    value_minimum: float | None = None
+    """Smallest value that the instrument can read, in the unit of the quantity."""
+
+    value_maximum: float | None = None
+    """Largest value that the instrument can read, in the unit of the quantity."""
 
     noise_in_values: bool = True
     """Whether the values carry the noise of the device; false for digitised or smoothed curves,
@@ -140,6 +147,12 @@ class MeasurementHeader(Header):
     columns: tuple[Column, ...] = Field(min_length=1, max_length=64)
     """Columns of the table, in order."""
 
+    labels: dict[str, tuple[Text, ...]] = Field(default_factory=dict)
+    """Names of the values 0, 1, ... of columns that number things, for example of the cells."""
+
+    notes: dict[str, Text] = Field(default_factory=dict)
+    """What the source says besides, as it says it, for example the parameters of a procedure."""
+
     table: Table | None = None
     """Where the numbers are; None while they are in memory only."""
 
@@ -155,43 +168,64 @@ class MeasurementHeader(Header):
 
     @model_validator(mode="after")
     def _columns_fit_the_kind(self) -> MeasurementHeader:
+        faults = [
+            *self._column_faults(),
+            *self._quantity_faults(),
+            *self._label_faults(),
+        ]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _column_faults(self) -> list[str]:
         names = self.column_names
-        if len(set(names)) != len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"columns: {twice} is given twice")
+        faults = [
+            f"columns: {name} is given {count} times"
+            for name, count in Counter(names).items()
+            if count > 1
+        ]
         for column in self.columns:
             known = COLUMNS.get(column.name)
             if known is not None and column.unit != known.unit:
-                raise ValueError(
+                faults.append(
                     f"columns: {column.name}: unit {column.unit!r} should be {known.unit!r}"
                 )
             if known is None and not column.meaning:
-                raise ValueError(
+                faults.append(
                     f"columns: {column.name} is no known column; give its meaning, or use one of "
                     f"{', '.join(sorted(COLUMNS))}"
                 )
-        found = [name for name in QUANTITIES if name in names]
-        rule = KINDS[self.kind]
-        if rule.measures_state:
-            if len(found) != 1:
-                raise ValueError(
-                    f"columns: kind {self.kind} needs exactly one of {', '.join(QUANTITIES)}, "
-                    f"found {', '.join(found) or 'none'}"
-                )
-            if self.quantity != found[0]:
-                raise ValueError(f"quantity: {self.quantity!r} should be {found[0]!r}")
-        elif self.quantity is not None and self.quantity not in found:
-            raise ValueError(f"quantity: {self.quantity!r} is not among the columns")
-        missing = [name for name in rule.required if name not in names]
+        missing = [name for name in KINDS[self.kind].required if name not in names]
         if missing:
-            raise ValueError(f"columns: kind {self.kind} also needs {', '.join(missing)}")
+            faults.append(f"columns: kind {self.kind} also needs {', '.join(missing)}")
+        return faults
+
+    def _quantity_faults(self) -> list[str]:
+        names, faults = self.column_names, []
+        found = [name for name in QUANTITIES if name in names]
+        if len(found) > 1 or (KINDS[self.kind].measures_state and not found):
+            faults.append(
+                f"columns: kind {self.kind} needs exactly one of {', '.join(QUANTITIES)}, found "
+                f"{', '.join(found) or 'none'}"
+            )
+        elif self.quantity != (found[0] if found else None):
+            faults.append(
+                f"quantity: {self.quantity!r} should be {found[0] if found else 'left out'}"
+            )
         if (
-            self.quantity == "current_amperes"
+            "current_amperes" in found
             and self.conditions.read_volts is None
             and "read_volts" not in names
         ):
-            raise ValueError(
+            faults.append(
                 "conditions.read_volts: is needed to make conductances of currents, unless the "
                 "table has a column read_volts"
             )
-        return self
+        if self.conditions.read_volts == 0:
+            faults.append("conditions.read_volts: 0 should not be 0; leave out what is not known")
+        return faults
+
+    def _label_faults(self) -> list[str]:
+        return [
+            f"labels: {name} is no column" for name in self.labels if name not in self.column_names
+        ]

@@ -50,7 +50,8 @@ QUANTITIES: tuple[str, ...] = (
 """Columns that hold the measured state of a cell; a table has exactly one."""
 
 COLUMNS: dict[str, ColumnRule] = {
-    "conductance_siemens": ColumnRule("S", "conductance of the cell", minimum=0, gaps=True),
+    # Noise makes a read of a cell near 0 negative, so that it has no minimum.
+    "conductance_siemens": ColumnRule("S", "conductance of the cell", gaps=True),
     "current_amperes": ColumnRule("A", "current through the cell", gaps=True),
     "resistance_ohms": ColumnRule("ohm", "resistance of the cell", minimum=0, gaps=True),
     "state_units": ColumnRule("device unit", "state in normalised units", gaps=True),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from hwloop.capabilities import Limits, PulseShape
+from hwloop.device_file.fitted import FitBlock
 from hwloop.device_file.models import Frozen, Model
 
 SCHEMA_VERSION = 1
@@ -117,6 +118,9 @@ class DeviceFile(Header):
     model: Model
     """The step curves."""
 
+    fit: FitBlock | None = None
+    """The fit that the model comes from, or None if it was not fitted here."""
+
     @property
     def default_shape(self) -> str:
         """Name of the first pulse shape."""
@@ -167,6 +171,10 @@ def _canonical(content: dict[str, Any]) -> str:
 def _has_path(content: Mapping[str, Any], path: str) -> bool:
     here: Any = content
     for part in path.split("."):
+        if isinstance(here, list):  # of things with names, such as columns
+            here = {
+                item["name"]: item for item in here if isinstance(item, Mapping) and "name" in item
+            }
         if not isinstance(here, Mapping) or part not in here:
             return False
         here = here[part]
