@@ -13,6 +13,7 @@ from matplotlib.ticker import EngFormatter
 
 from hwloop.report.arrays import last_layers
 from hwloop.report.curves import learning_curves
+from hwloop.report.link import link_figure, link_rows
 from hwloop.report.maps import layer_figure
 from hwloop.report.style import png, svg
 from hwloop.run import REPORT, Run
@@ -31,28 +32,41 @@ def write_report(run: Run) -> Path:
 
 def render(run: Run) -> str:
     """Return the report of a run as HTML."""
+    if "plans" in run.config:
+        from hwloop.report.measurements import render_measurements
+
+        return render_measurements(run)
     config, metrics = run.config, run.metrics
     summary = run.summary if run.complete else {}
     last = metrics[-1] if metrics else {}
+    link = summary.get("link", last.get("link"))
     array = run.chip.name
     layers = [
         {"title": layer.title, "image": png(layer_figure(layer))} for layer in last_layers(run)
     ]
-    text = resources.files("hwloop.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
-        text
-    )
-    return template.render(
+    return fill(
+        "page.html.j2",
         title=f"{config['algorithm']['name']} on {array}",
         subtitle=_subtitle(run, config, last),
+        notes=summary.get("notes", []),
         facts=_facts(summary, last),
         curves=svg(learning_curves(metrics)),
         every=config["report"]["every"],
         moment="the end of the run" if run.complete else "the last checkpoint",
         layers=layers,
         no_layers=_why_no_layers(run),
+        link=svg(link_figure(link, metrics)) if link else "",
         tables=_tables(run, config, summary, last),
     )
+
+
+def fill(template: str, **values: Any) -> str:
+    """Return a template of this package, filled in."""
+    folder = resources.files("hwloop.report")
+    text = folder.joinpath(template).read_text(encoding="utf-8")
+    css = folder.joinpath("page.css").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(text).render(css=css, **values)
 
 
 def _subtitle(run: Run, config: Mapping[str, Any], last: Mapping[str, Any]) -> str:
@@ -89,26 +103,27 @@ def _tables(
 ) -> list[dict[str, Any]]:
     totals = {**last, **summary}
     rows = [
-        ("batches", _plain(totals.get("batches", totals.get("batch")))),
+        ("batches", plain(totals.get("batches", totals.get("batch")))),
         ("operations", quantity(totals.get("operations"))),
         ("pulses", quantity(totals.get("pulses"))),
         ("chip time", quantity(totals.get("chip_seconds"), "s")),
         ("wall time", quantity(totals.get("wall_seconds", totals.get("seconds")), "s")),
         ("tape", quantity(totals.get("tape_bytes"), "B")),
-        ("tape hash", _plain(totals.get("tape_hash"))),
+        ("tape hash", plain(totals.get("tape_hash"))),
         ("bytes sent", quantity(totals.get("bytes_sent") or None, "B")),
     ]
     tables: list[dict[str, Any]] = [{"title": "Totals", "rows": rows}]
-    single = [(key, _plain(value)) for key, value in config.items() if not _is_section(value)]
+    single = [(key, plain(value)) for key, value in config.items() if not _is_section(value)]
     tables.append({"title": "Settings", "rows": single})
     for name, section in config.items():
         if _is_section(section):
-            rows = [(key, _plain(value)) for key, value in section.items()]
+            rows = [(key, plain(value)) for key, value in section.items()]
             tables.append({"title": f"Settings: {name}", "rows": rows})
-    for title, key in (("Link", "link"), ("Versions", "versions")):
-        if totals.get(key):
-            rows = [(name, _plain(value)) for name, value in totals[key].items()]
-            tables.append({"title": title, "rows": rows})
+    if totals.get("link"):
+        tables.append({"title": "Link", "rows": link_rows(totals["link"])})
+    if totals.get("versions"):
+        rows = [(name, plain(value)) for name, value in totals["versions"].items()]
+        tables.append({"title": "Versions", "rows": rows})
     chip = run.chip
     rows = [
         ("name", chip.name),
@@ -140,12 +155,13 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.2f} %"
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """Return a setting as text; a dash for None."""
     if value is None:
         return "–"
     if isinstance(value, list | tuple):
         nested = any(isinstance(v, list | tuple) for v in value)
-        return ("; " if nested else ", ").join(_plain(v) for v in value) or "–"
+        return ("; " if nested else ", ").join(plain(v) for v in value) or "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
