@@ -40,7 +40,15 @@ _HOMES = {
     "connect": "hwloop.crossbar",
     "load_run": "hwloop.run",
 }
-_SUBPACKAGES = {"controllers", "device_file", "errors", "nn", "operations", "procedures"}
+_SUBPACKAGES = {
+    "characterization",
+    "controllers",
+    "device_file",
+    "errors",
+    "nn",
+    "operations",
+    "procedures",
+}
 
 __all__ = ["__version__", "nn", *sorted(_HOMES)]
 

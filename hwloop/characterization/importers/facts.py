@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from importlib.metadata import version
 from typing import Any, Literal
 
 import numpy as np
 import yaml
 from numpy.typing import ArrayLike, NDArray
 
-import hwloop
 from hwloop.characterization.checks import IMPOSSIBLE, REMEDY, impossible
 from hwloop.characterization.importers.fields import DELIMITERS
 from hwloop.characterization.importers.sources import Source
@@ -274,7 +274,7 @@ class Facts:
 def _citation(source: Source, importer: str) -> str:
     return (
         f"{source.name}, {source.size} bytes, SHA-256 {source.sha256()}, read by the importer "
-        f"{importer} of hwloop {hwloop.__version__}"
+        f"{importer} of hwloop {version('hwloop')}"
     )
 
 
