@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 PROTOCOL_VERSION = 1
 """Version of the operations and capabilities that this library speaks."""
@@ -49,6 +49,8 @@ class TileCapabilities(_Frozen):
         update_encodings: encodings of an outer-product update that the tile takes.
         generator: name of the generator behind the seeded encoding.
         average_max: most reads that the tile sums by itself.
+        state_words: words per cell of a `Snapshot`'s state: 4, or 8 of a virtual array whose cells
+            change with time.
     """
 
     rows: int = Field(ge=1)
@@ -66,6 +68,7 @@ class TileCapabilities(_Frozen):
     update_encodings: tuple[Literal["seeded", "trains"], ...] = ()
     generator: str = ""
     average_max: int = Field(default=1, ge=1)
+    state_words: int = Field(default=4, ge=0, le=64)
 
 
 class PolarityShape(_Frozen):
@@ -147,6 +150,8 @@ class Capabilities(_Frozen):
         operations: kinds of operations that are understood.
         device: name or path of the device file that describes the cells, if any.
         device_overrides: options that change that device (`hwloop.device_file.override`).
+        granularity: mean step of one pulse at the symmetry point, in device units, or None if it
+            is not known; `Chip` fills in the device file's.
         configuration: pulse shapes and limits of the device itself.
         bias_scheme: how unselected lines are held.
         retained_evidence: whether intent and commit records survive a reboot.
@@ -162,9 +167,14 @@ class Capabilities(_Frozen):
     operations: frozenset[str]
     device: str | None = None
     device_overrides: dict[str, str] = {}
+    granularity: float | None = Field(default=None, gt=0)
     configuration: Configuration
     bias_scheme: Literal["V/2", "V/3", "1T1R"] = "1T1R"
     retained_evidence: bool = False
     firmware: str = ""
     tick_seconds: float = Field(default=1e-9, gt=0)
     protocol_version: int = PROTOCOL_VERSION
+
+    @field_serializer("operations", when_used="json")
+    def _in_order(self, operations: frozenset[str]) -> list[str]:
+        return sorted(operations)

@@ -29,9 +29,9 @@ def open_backend(address: str, options: dict[str, str]) -> SimBackend:
     Args:
         address: name or path of the device file that the cells follow; `reram-om` if empty.
         options: `shape` of the tiles (`rowsxcols`, `countxrowsxcols`, several joined by `+`;
-            default `64x64`), `seed` (default 1), `threads` of one operation (default 1),
-            `periphery` (`default` or `ideal`), the fields of `Periphery`, and the overrides of the
-            device (`hwloop.device_file.OVERRIDES`).
+            default: those of the device's table of cells, or `64x64`), `seed` (default 1),
+            `threads` of one operation (default 1), `periphery` (`default` or `ideal`), the fields
+            of `Periphery`, and the overrides of the device (`hwloop.device_file.OVERRIDES`).
 
     Raises:
         ConfigurationError: no such device, an unknown option, or a value that does not fit.
@@ -46,14 +46,17 @@ def open_backend(address: str, options: dict[str, str]) -> SimBackend:
             )
     address = address or DEFAULT_DEVICE
     device = device_file.load(address)
+    overrides = {k: v for k, v in options.items() if k in device_file.OVERRIDES}
+    cells = device_file.override(device, overrides).measured_cells
+    shapes = "64x64" if cells is None else "+".join(f"{r}x{c}" for r, c in cells.shapes)
     settings = {k: v for k, v in options.items() if k == "periphery" or k in periphery.FIELDS}
     return SimBackend(
         device,
-        _shapes(options.get("shape", "64x64")),
+        _shapes(options.get("shape", shapes)),
         periphery.from_options(settings),
         seed=_whole(options, "seed", 1, 0, 2**63 - 1),
         threads=_whole(options, "threads", 1, 1, 256),
-        overrides={k: v for k, v in options.items() if k in device_file.OVERRIDES},
+        overrides=overrides,
         address=address,
     )
 

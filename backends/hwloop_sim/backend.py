@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from hwloop import random
 from hwloop.backend import AbortReport, Ticket
-from hwloop.capabilities import Capabilities, Configuration, Converter, TileCapabilities
+from hwloop.capabilities import Capabilities, Configuration
 from hwloop.device_file import DeviceFile
 from hwloop.errors import CapabilityError, CrossbarError, DeviceError
 from hwloop.operations import (
@@ -33,11 +31,11 @@ from hwloop.operations import (
     Wait,
 )
 from hwloop_sim import core, population
-from hwloop_sim.periphery import Periphery, code_max
-from hwloop_sim.tile import Lines, Tile
-
-TICK_SECONDS = 1e-9
-_MOST_SAMPLES = 1 << 24
+from hwloop_sim.checks import check, listed_lines
+from hwloop_sim.describing import capabilities
+from hwloop_sim.periphery import Periphery
+from hwloop_sim.terms import TICK_SECONDS
+from hwloop_sim.tile import Tile
 
 _DONE = threading.Event()
 _DONE.set()
@@ -93,9 +91,17 @@ class SimBackend:
         self._offered = Configuration(shapes=device.shapes, limits=device.limits)
         self._installed: Configuration | None = None
         self._installed_hash = 0
-        self._capabilities = _capabilities(
-            device, shapes, periphery, self._offered, seed, address, overrides or {}
+        self._capabilities = capabilities(
+            device,
+            shapes,
+            periphery,
+            self._offered,
+            seed,
+            address,
+            overrides or {},
+            [tile.state_words for tile in self._tiles],
         )
+        self._clock = 0  # ticks
         self._failure: CrossbarError | None = None
         self._latched = False
         self._aborted = threading.Event()
@@ -207,13 +213,16 @@ class SimBackend:
             raise DeviceError(
                 f"{operation.kind}: tile {operation.tile}: expected 0 to {len(self._tiles) - 1}"
             )
-        return execute(operation)
+        self._tiles[operation.tile].begin(self._clock)
+        result = execute(operation)
+        self._clock += result.ticks
+        return result
 
     def _vmm(self, operation: Vmm) -> Result:
         tile = self._tiles[operation.tile]
         codes = operation.codes
         driven = tile.cols if operation.direction == Direction.FORWARD else tile.rows
-        _check(operation, "codes", codes, (*codes.shape[:1], driven), self._dac_max(operation))
+        check(operation, "codes", codes, (*codes.shape[:1], driven), self._dac_max(operation))
         values, saturated = tile.vmm(
             operation.direction, operation.plane, codes, ordinal=operation.ordinal
         )
@@ -231,8 +240,8 @@ class SimBackend:
             raise DeviceError(f"read_cells: average {operation.average}: expected 1 to {most}")
         values, saturated = tile.read_cells(
             operation.plane,
-            _lines(operation, "rows", operation.rows, tile.rows),
-            _lines(operation, "cols", operation.cols, tile.cols),
+            listed_lines(operation, "rows", operation.rows, tile.rows),
+            listed_lines(operation, "cols", operation.cols, tile.cols),
             average=operation.average,
             ordinal=operation.ordinal,
         )
@@ -245,14 +254,14 @@ class SimBackend:
     def _pulse(self, operation: Pulse) -> Result:
         tile = self._tiles[operation.tile]
         up, down = self._widths(operation)
-        rows = _lines(operation, "rows", operation.rows, tile.rows)
-        cols = _lines(operation, "cols", operation.cols, tile.cols)
+        rows = listed_lines(operation, "rows", operation.rows, tile.rows)
+        cols = listed_lines(operation, "cols", operation.cols, tile.cols)
         shape = (
             tile.rows if rows is None else len(rows),
             tile.cols if cols is None else len(cols),
         )
         counts = operation.counts
-        _check(operation, "counts", counts, shape, None if counts.dtype == np.int16 else 2**15 - 1)
+        check(operation, "counts", counts, shape, None if counts.dtype == np.int16 else 2**15 - 1)
         try:
             # The cells of a row are pulsed together, up pulses before down pulses.
             ups, downs = core.pulse_rounds(counts)
@@ -267,9 +276,9 @@ class SimBackend:
         capabilities = self._capabilities.tiles[operation.tile]
         largest = capabilities.update_code_max
         samples = len(operation.train_lengths)
-        _check(operation, "x_codes", operation.x_codes, (samples, tile.cols), largest)
-        _check(operation, "d_codes", operation.d_codes, (samples, tile.rows), largest)
-        _check(
+        check(operation, "x_codes", operation.x_codes, (samples, tile.cols), largest)
+        check(operation, "d_codes", operation.d_codes, (samples, tile.rows), largest)
+        check(
             operation,
             "train_lengths",
             operation.train_lengths,
@@ -277,8 +286,8 @@ class SimBackend:
             capabilities.longest_train,
             least=0,
         )
-        _check(operation, "x_gains", operation.x_gains, (samples,), GAIN_ONE, least=1)
-        _check(operation, "d_gains", operation.d_gains, (samples,), GAIN_ONE, least=1)
+        check(operation, "x_gains", operation.x_gains, (samples,), GAIN_ONE, least=1)
+        check(operation, "d_gains", operation.d_gains, (samples,), GAIN_ONE, least=1)
         fired = tile.outer_update(
             operation.x_codes,
             operation.d_codes,
@@ -293,9 +302,9 @@ class SimBackend:
     def _outer_trains(self, operation: OuterTrains) -> Result:
         tile = self._tiles[operation.tile]
         up, down = self._widths(operation)
-        _check(operation, "x_trains", operation.x_trains, (None, None, tile.cols), 1)
+        check(operation, "x_trains", operation.x_trains, (None, None, tile.cols), 1)
         samples, slots, _ = operation.x_trains.shape
-        _check(operation, "d_trains", operation.d_trains, (samples, slots, tile.rows), 1)
+        check(operation, "d_trains", operation.d_trains, (samples, slots, tile.rows), 1)
         longest = self._capabilities.tiles[operation.tile].longest_train
         if slots > longest:
             raise DeviceError(f"outer_trains: {slots} slots: expected at most {longest}")
@@ -333,7 +342,7 @@ class SimBackend:
 
     def _restore(self, operation: Restore) -> Result:
         tile = self._tiles[operation.tile]
-        expected = (4, tile.rows, tile.cols)
+        expected = (tile.state_words, tile.rows, tile.cols)
         if operation.state.shape != expected or operation.state.dtype != np.uint32:
             raise DeviceError(
                 f"restore: state {operation.state.dtype} {operation.state.shape}: "
@@ -368,121 +377,3 @@ class SimBackend:
 
 def _ticks(seconds: float) -> int:
     return max(1, round(seconds / TICK_SECONDS))
-
-
-def _check(
-    operation: Operation,
-    name: str,
-    values: NDArray[Any],
-    shape: tuple[int | None, ...],
-    largest: int | None,
-    *,
-    least: int | None = None,
-) -> None:
-    """Refuse another shape or kind, or values outside least (-largest if None) to largest.
-
-    Without `largest` any value is fine.
-    """
-    if values.dtype.kind not in "iu":
-        raise DeviceError(f"{operation.kind}: {name}: {values.dtype}: expected integers")
-    if values.shape != shape and not _same_shape(values.shape, shape):
-        expected = ", ".join("any" if want is None else str(want) for want in shape)
-        raise DeviceError(f"{operation.kind}: {name}: shape {values.shape}: expected ({expected})")
-    if values.shape[0] > _MOST_SAMPLES:
-        raise DeviceError(f"{operation.kind}: {name}: more than {_MOST_SAMPLES} samples")
-    if largest is None:
-        return
-    smallest = -largest if least is None else least
-    if not core.all_within(values, smallest, largest):
-        low, high = int(values.min()), int(values.max())
-        raise DeviceError(
-            f"{operation.kind}: {name}: value {low if low < smallest else high}: "
-            f"expected {smallest} to {largest}"
-        )
-
-
-def _same_shape(have: tuple[int, ...], want: tuple[int | None, ...]) -> bool:
-    return len(have) == len(want) and all(
-        w is None or w == h for h, w in zip(have, want, strict=True)
-    )
-
-
-def _lines(operation: Operation, name: str, lines: NDArray[Any] | None, count: int) -> Lines:
-    """Return the lines of a block, or refuse them."""
-    if lines is None:
-        return None
-    lines = np.asarray(lines)
-    if lines.ndim != 1 or lines.dtype.kind not in "iu":
-        raise DeviceError(
-            f"{operation.kind}: {name}: {lines.dtype} {lines.shape}: expected a list of integers"
-        )
-    try:
-        return core.take_lines(lines, count)
-    except ValueError as error:
-        raise DeviceError(f"{operation.kind}: {name}: {error}") from error
-
-
-def _capabilities(
-    device: DeviceFile,
-    shapes: Sequence[tuple[int, int]],
-    periphery: Periphery,
-    configuration: Configuration,
-    seed: int,
-    address: str | None,
-    overrides: dict[str, str],
-) -> Capabilities:
-    volts = device.conductance.read_volts
-    amperes = device.conductance.half_range_siemens * volts  # of one device unit at full input
-    p = periphery
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", device.name)
-    return Capabilities(
-        name=f"simulated {device.name}",
-        kind="virtual",
-        chip_id=f"sim-{name}-{seed}",
-        tiles=tuple(
-            TileCapabilities(
-                rows=rows,
-                cols=cols,
-                reference="cell",
-                dac=Converter(code_max=code_max(p.dac_bits), full_scale=volts),
-                adc_forward=Converter(
-                    code_max=code_max(p.adc_bits), full_scale=p.adc_range_forward * amperes
-                ),
-                adc_backward=Converter(
-                    code_max=code_max(p.adc_bits), full_scale=p.adc_range_backward * amperes
-                ),
-                adc_cells=Converter(
-                    code_max=code_max(p.cell_adc_bits), full_scale=p.cell_adc_range * amperes
-                ),
-                cell_siemens=device.conductance.half_range_siemens,
-                middle_siemens=device.conductance.middle_siemens,
-                output_noise=p.output_noise * amperes,
-                update_code_max=code_max(p.update_bits),
-                longest_train=p.longest_train,
-                update_encodings=("seeded", "trains"),
-                generator=random.GENERATOR,
-                average_max=p.average_max,
-            )
-            for rows, cols in shapes
-        ),
-        operations=frozenset(
-            kind.kind
-            for kind in (
-                Vmm,
-                ReadCells,
-                Pulse,
-                OuterUpdate,
-                OuterTrains,
-                Configure,
-                Wait,
-                Snapshot,
-                Restore,
-            )
-        ),
-        device=address,
-        device_overrides=overrides,
-        configuration=configuration,
-        firmware=core.source_hash(),
-        retained_evidence=False,
-        tick_seconds=TICK_SECONDS,
-    )

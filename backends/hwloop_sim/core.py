@@ -68,6 +68,25 @@ class TileStruct(ctypes.Structure):
         ("dac_code_max", c_int32),
         ("update_code_max", c_int32),
         ("adc", Adc * 3),
+        ("write_memory", c_float),
+        ("line_gains", c_void_p * 3),
+        ("line_offsets", c_void_p * 3),
+        ("time", c_void_p),
+    )
+
+
+class TimeStruct(ctypes.Structure):
+    """`hwl_time`."""
+
+    _fields_ = (
+        ("now", c_uint64),
+        ("terms", c_void_p),
+        ("pulsed", c_void_p),
+        ("counted", c_void_p),
+        ("seen", c_void_p),
+        ("seen_at", c_void_p),
+        ("seen_of", c_void_p),
+        ("seen_versions", c_void_p),
     )
 
 
@@ -112,6 +131,8 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "hwl_read_scratch": (c_size_t, (_TILE,)),
     "hwl_read_fast": (None, (_TILE, _U, _GRID, _U, _U, _L, _U, _P, _U, _U, _P, _P, _P)),
     "hwl_read_cells_fast": (None, (_TILE, _U, _U, _L, _U, _P, _P, _U, _U, _U, _P, _P)),
+    "hwl_see_plain": (None, (_TILE, _P, _U, _U)),
+    "hwl_see_fast": (None, (_TILE, _U, _P, _U, _U)),
     "hwl_outside": (_L, (c_size_t, _P, c_int32, c_int32)),
     "hwl_outside_bytes": (_L, (c_size_t, _P, c_int32, c_int32)),
     "hwl_take_lines": (_U, (c_size_t, _P, _U, _P, _P)),

@@ -6,9 +6,14 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwloop.errors import ConfigurationError
+from hwloop.random import host_generator
 
 Bits = int
+LineErrors = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def _require(name: str, value: object, fine: bool, expected: str) -> None:
@@ -56,6 +61,15 @@ class Periphery:
     """Width of the integers that reads compute with, 16 or 24: a plane has 2**(cell_bits - 1) - 1
     levels from minus to plus the full scale of the tile."""
 
+    gain_spread: float = 0.0
+    """Line-to-line spread of the gain of the converters, 0 to 0.2: a converter sees `gain * y +
+    offset`, with `gain = 1 + gain_spread * xi`, constant for life. Nothing shows it but a
+    calibration. Relative."""
+
+    offset_spread: float = 0.0
+    """Line-to-line spread of the offset of the converters, 0 to 0.2. Relative to the range of the
+    converter."""
+
     update_bits: Bits = 8
     """Bits of the codes of an outer-product update, 2 to 24."""
 
@@ -78,9 +92,44 @@ class Periphery:
             "output_noise", self.output_noise, 0 <= self.output_noise < math.inf, "0 or positive"
         )
         _require("input_noise", self.input_noise, 0 <= self.input_noise <= 1, "0 to 1")
+        for name in ("gain_spread", "offset_spread"):
+            _require(name, getattr(self, name), 0 <= getattr(self, name) <= 0.2, "0 to 0.2")
         if self.input_noise:
             # 24-bit cells times noisy 16-bit codes still sum up in 64 bits over any line.
             _require("dac_bits", self.dac_bits, self.dac_bits <= 16, "2 to 16 with input noise")
+
+    def line_errors(
+        self, rows: int, cols: int, *, seed: int, tile: int
+    ) -> tuple[LineErrors, LineErrors, LineErrors] | None:
+        """Return what the converters of a tile do to their inputs, or None for nothing.
+
+        Args:
+            rows, cols: shape of the tile.
+            seed: of the array.
+            tile: index of the tile.
+
+        Returns:
+            Gains and offsets (device units x full inputs) by output line, float32: those of forward
+            reads, shape (rows,), of backward reads, shape (cols,), and of cell reads, shape
+            (rows,).
+        """
+        if not self.gain_spread and not self.offset_spread:
+            return None
+        edges = (rows, rows + cols)
+        total = 2 * rows + cols
+        gains, offsets = (
+            np.split(host_generator(seed, f"periphery.{name}", tile).standard_normal(total), edges)
+            for name in ("gain", "offset")
+        )
+        ranges = (self.adc_range_forward, self.adc_range_backward, self.cell_adc_range)
+        forward, backward, cells = (
+            (
+                (1 + self.gain_spread * gain).astype(np.float32),
+                (self.offset_spread * bound * offset).astype(np.float32),
+            )
+            for gain, offset, bound in zip(gains, offsets, ranges, strict=True)
+        )
+        return forward, backward, cells
 
     @property
     def average_max(self) -> int:

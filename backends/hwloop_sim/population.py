@@ -28,6 +28,8 @@ from hwloop.device_file import (
 from hwloop.device_file.models import inverse
 from hwloop.errors import ConfigurationError
 from hwloop.random import host_generator
+from hwloop_sim.measured import Measured
+from hwloop_sim.terms import Terms, terms_of
 
 Plane = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -39,6 +41,9 @@ they are cut."""
 NOISE_SIGMAS = 5.0
 """Standard deviations of write noise that the full scale leaves room for; the array model's
 Gaussian has no more."""
+
+AGE_SECONDS = 1e5
+"""Age of a cell that the full scale leaves room for. Seconds."""
 
 TABLE_ERROR = 1e-3
 """Largest error of a table, relative to the step scale."""
@@ -54,18 +59,22 @@ class Population:
 
     Attributes:
         up_a, up_b, down_a, down_b: step curves. Affine: the step `a + b * w` of a direction, that
-        of the down
-            direction negated, so that a step is always added. Tabulated: `a` scales the tables,
-            and `up_b`, `down_b` map the state to their argument, `u = w * up_b + down_b`.
-        bound_max, bound_min: bounds of the state. write_noise: standard deviation of what a read
-        sees around the state. reference: reference plane; 0 for a device without one. initial:
-        state at the start, within the bounds. initial_visible: what a read sees at the start: the
-        reference, so that the difference is 0, plus write noise;
-            for a stuck cell its value.
+            of the down direction negated, so that a step is always added. Tabulated: `a` scales
+            the tables, and `up_b`, `down_b` map the state to their argument, `u = w * up_b +
+            down_b`.
+        bound_max, bound_min: bounds of the state.
+        write_noise: standard deviation of the noise that a pulse adds to what reads see.
+        reference: reference plane; 0 for a device without one.
+        initial: state at the start, within the bounds.
+        initial_visible: what a read sees at the start: the reference, so that the difference is 0,
+            plus write noise; for a stuck cell its value.
         up_table, down_table: the curves over an argument from 0 to 1, shape (knots,); None for
-        affine curves. additive: whether cycle-to-cycle noise is added to a step rather than
-        multiplied with it. cycle_noise: its standard deviation, relative to the step. full_scale:
-        a power of two above bounds, reference and write noise.
+            affine curves.
+        additive: whether cycle-to-cycle noise is added to a step rather than multiplied with it.
+        cycle_noise: its standard deviation, relative to the step.
+        full_scale: a power of two above bounds, reference, write noise and terms.
+        write_memory: share of the write noise that the next pulse leaves.
+        terms: what changes with time, or None.
     """
 
     up_a: Plane
@@ -83,6 +92,8 @@ class Population:
     additive: bool
     cycle_noise: float
     full_scale: float
+    write_memory: float = 0.0
+    terms: Terms | None = None
 
     def __post_init__(self) -> None:
         """Make the arrays read-only, since tiles may share them."""
@@ -111,35 +122,46 @@ def draw(
         overrides: options that change the device (`hwloop.device_file.OVERRIDES`).
 
     Raises:
-        ConfigurationError: an unknown option, a value that does not fit, or curves that no table
-        can hold.
+        ConfigurationError: an unknown option, a value that does not fit, curves that no table can
+            hold, or a tile that the device's table of cells does not cover.
     """
-    model = override(device, overrides or {}).model
+    device = override(device, overrides or {})
+    model = device.model
     draws = _Draws(seed, tile, (rows, cols))
-    full_scale = _full_scale(model)
+    measured = Measured.of(device, tile, rows, cols)
+    full_scale = _full_scale(model, measured.reach)
     up, down = _step_scales(model, draws)
     bound_max, bound_min = _bounds(model, draws)
+    up, down = measured.put("step_up", up), measured.put("step_down", down)
+    bound_max = measured.put("bound_max", bound_max)
+    bound_min = measured.put("bound_min", bound_min)
     if isinstance(model, TabulatedModel):
         tables = _tables(model, device.name)
         up_b, down_b = model.argument(bound_max, bound_min)
     else:
         tables = None
         up_b, down_b = _slopes(model, draws, up, down, bound_max, bound_min)
-    stuck = draws.uniform("corrupt") < model.corrupt_probability
+    drawn_stuck = draws.uniform("corrupt") < model.corrupt_probability
+    stuck = measured.put("stuck", drawn_stuck.astype(np.float64)) > 0
     curves = (up, up_b, -down, down_b)
     reference = _reference(model, draws, curves, tables, (bound_max, bound_min), stuck)
+    reference = measured.put("reference", reference)
     # Slopes and arguments keep the bounds that were drawn; only where the state is clipped moves.
     bound_max, bound_min = np.minimum(bound_max, full_scale), np.maximum(bound_min, -full_scale)
     reference = np.clip(reference, -full_scale, full_scale)
-    visible = reference.copy()
+    visible = measured.put("state", reference)
     if stuck.any():
         limit = math.inf if model.corrupt_range is None else model.corrupt_range
         low, high = np.maximum(bound_min, -limit), np.minimum(bound_max, limit)
-        value = (low + (high - low) * draws.uniform("corrupt_value"))[stuck]
+        drawn = low + (high - low) * draws.uniform("corrupt_value")
+        value = measured.put("state", drawn)[stuck]
         bound_max[stuck] = bound_min[stuck] = visible[stuck] = value
         for plane in (up, up_b, down, down_b):
             plane[stuck] = 0.0
-    write_noise = np.where(stuck, 0.0, model.write_noise * model.step)
+    pulse_noise = np.full((rows, cols), model.write_noise * model.step)
+    write_noise = np.where(stuck, 0.0, measured.put("write_noise", pulse_noise))
+    # As after many pulses.
+    settled = write_noise / math.sqrt(1 - model.write_noise_memory**2)
     planes = {
         "up_a": up,
         "up_b": up_b,
@@ -150,7 +172,7 @@ def draw(
         "write_noise": write_noise,
         "reference": reference,
         "initial": np.clip(visible, bound_min, bound_max),
-        "initial_visible": visible + write_noise * draws.normal("initial_visible"),
+        "initial_visible": visible + settled * draws.normal("initial_visible"),
     }
     return Population(
         **{name: plane.astype(np.float32) for name, plane in planes.items()},
@@ -159,6 +181,8 @@ def draw(
         additive=model.cycle_noise_kind == "additive",
         cycle_noise=model.cycle_noise,
         full_scale=full_scale,
+        write_memory=model.write_noise_memory,
+        terms=terms_of(model, device.conductance),
     )
 
 
@@ -285,7 +309,7 @@ def _tables(model: TabulatedModel, name: str) -> tuple[Plane, Plane]:
     )
 
 
-def _full_scale(model: StepModel) -> float:
+def _full_scale(model: StepModel, reach_of_table: float) -> float:
     """Return the smallest power of two above what bounds, reference and write noise reach at
     `SIGMAS`.
 
@@ -300,7 +324,7 @@ def _full_scale(model: StepModel) -> float:
         size * (1 + SIGMAS * spread) / max(1 - SIGMAS * slope_spread, 0.25)
         for size, spread, slope_spread in sides
     )
-    reach = bound + NOISE_SIGMAS * model.write_noise * model.step
+    reach = max(bound, reach_of_table) + _reach_of_noise(model)
     if model.reference is not None:
         centre = (
             max(size for size, _, _ in sides) if model.reference.subtract_symmetry_point else 0.0
@@ -308,3 +332,19 @@ def _full_scale(model: StepModel) -> float:
         offset = abs(model.reference.mean) + SIGMAS * model.reference.std
         reach = max(reach, centre + offset)
     return math.ldexp(1.0, math.frexp(reach)[1])
+
+
+def _reach_of_noise(model: StepModel) -> float:
+    """Return how far write noise and the terms carry a read at `NOISE_SIGMAS`."""
+    memory = math.sqrt(1 - model.write_noise_memory**2)
+    reach = NOISE_SIGMAS * model.write_noise * model.step / memory
+    if model.relaxation is not None:
+        octaves = math.log2(1 + AGE_SECONDS / model.relaxation.onset_seconds)
+        spread = NOISE_SIGMAS * max(model.relaxation.std) * math.sqrt(octaves)
+        reach += max(map(abs, model.relaxation.mean)) * octaves + spread
+    if model.read_noise is not None:
+        reach += NOISE_SIGMAS * max(model.read_noise.std)
+    if model.telegraph is not None:
+        telegraph = model.telegraph
+        reach += max(map(abs, telegraph.height)) * (1 + SIGMAS * telegraph.height_spread)
+    return reach

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwloop.errors import DeviceError
 from hwloop.operations import Direction, Plane
 from hwloop_sim import core
-from hwloop_sim.core import address, contiguous, readable, writable
-from hwloop_sim.periphery import Periphery, code_max
+from hwloop_sim.core import address, readable, writable
+from hwloop_sim.periphery import Periphery
+from hwloop_sim.state import TileState
 
 if TYPE_CHECKING:
     from hwloop_sim.population import Population
@@ -24,21 +24,12 @@ Flags = NDArray[np.bool_]
 T = TypeVar("T")
 Lines = NDArray[np.uint32] | None
 
-_PARAMETERS = (
-    "up_a",
-    "up_b",
-    "down_a",
-    "down_b",
-    "bound_max",
-    "bound_min",
-    "write_noise",
-)
 _CACHE_LINE = 64  # alignment of scratch memory
-_PULSES = 7  # word of a cell's parameters that counts its pulses
 
 # Work below which a second thread costs more than it brings.
 _MACS_PER_THREAD = 4_000_000
 _PULSES_PER_THREAD = 50_000
+_LOOKS_PER_THREAD = 4_000
 
 
 class Tile:
@@ -75,50 +66,9 @@ class Tile:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
-        self._persistent = _own(population.initial)
-        self._visible = _own(population.initial_visible)
-        self._reference = _own(population.reference)
-        self._cells = np.zeros((self.rows, self.cols, 8), np.float32)
-        for n, name in enumerate(_PARAMETERS):
-            self._cells[:, :, n] = getattr(population, name)
-        self._pulses = self._cells.view(np.uint32)[:, :, _PULSES]
-        self._versions = np.ones(self.rows, np.uint32)
-        self._tables = [
-            _own(t) for t in (population.up_table, population.down_table) if t is not None
-        ]
-
-        p = periphery
-        self._struct = core.TileStruct(
-            persistent=address(self._persistent),
-            visible=address(self._visible),
-            reference=address(self._reference),
-            cells=address(self._cells),
-            versions=address(self._versions),
-            up_table=address(self._tables[0]) if self._tables else None,
-            down_table=address(self._tables[1]) if self._tables else None,
-            seed=seed & 0xFFFFFFFFFFFFFFFF,
-            index=index,
-            rows=self.rows,
-            cols=self.cols,
-            knots=len(self._tables[0]) if self._tables else 0,
-            additive=population.additive,
-            write_noise=bool(np.any(population.write_noise != 0)),
-            cell_bits=p.cell_bits,
-            cycle_noise=population.cycle_noise,
-            full_scale=population.full_scale,
-            input_noise=p.input_noise,
-            output_noise=p.output_noise,
-            dac_code_max=code_max(p.dac_bits),
-            update_code_max=code_max(p.update_bits),
-        )
-        for adc, bits, bound in zip(
-            self._struct.adc,
-            (p.adc_bits, p.adc_bits, p.cell_adc_bits),
-            (p.adc_range_forward, p.adc_range_backward, p.cell_adc_range),
-            strict=True,
-        ):
-            adc.code_max, adc.range = code_max(bits), bound
-        self._tile = ctypes.pointer(self._struct)
+        self._state = TileState(population, periphery, index=index, seed=seed)
+        self._tile = ctypes.pointer(self._state.struct)
+        self._seen = ctypes.pointer(self._state.seen)
         room = max(
             self._core.hwl_update_scratch(self.cols), self._core.hwl_read_scratch(self._tile)
         )
@@ -132,7 +82,17 @@ class Tile:
     @property
     def pulses(self) -> NDArray[np.uint32]:
         """Pulses that each cell has had, shape (rows, cols); a view."""
-        return self._pulses
+        return self._state.pulses
+
+    @property
+    def state_words(self) -> int:
+        """Words per cell of what `snapshot` returns."""
+        return self._state.words
+
+    def begin(self, clock: int) -> None:
+        """Say at which tick of the chip's clock the next operation begins, on whatever tile."""
+        if self._state.time is not None:
+            self._state.time.begin(clock)
 
     def vmm(
         self, direction: Direction, plane: Plane, codes: NDArray[Any], *, ordinal: int
@@ -157,13 +117,14 @@ class Tile:
             self._core.hwl_drive(self._tile, direction, ordinal, samples, driven, carried)
         values = np.empty((samples, lines), np.int32)
         saturated = np.empty((samples, lines), np.bool_)
+        self._look(None, self.rows)
         arguments = (direction, plane, ordinal, samples, carried)
         outputs = (writable(values), writable(saturated))
         work = samples * self.rows * self.cols // _MACS_PER_THREAD
         if self._plain:
 
             def read_plain(_: int, begin: int, end: int) -> None:
-                self._core.hwl_read_plain(self._tile, *arguments, begin, end, *outputs)
+                self._core.hwl_read_plain(self._seen, *arguments, begin, end, *outputs)
 
             self._split(read_plain, lines, work)
             return values, saturated
@@ -173,7 +134,7 @@ class Tile:
         def read(part: int, begin: int, end: int) -> None:
             scratch = self._scratch_at[part]
             self._core.hwl_read_fast(
-                self._tile, self._simd, grid, *arguments, begin, end, *outputs, scratch
+                self._seen, self._simd, grid, *arguments, begin, end, *outputs, scratch
             )
 
         self._split(read, lines, work)
@@ -197,14 +158,15 @@ class Tile:
         height, width = self._block(rows, cols)
         values = np.empty((height, width), np.int32)
         saturated = np.empty((height, width), np.bool_)
+        self._look(rows, height)
         block = (plane, ordinal, average, _list(rows), _list(cols), width)
         outputs = (writable(values), writable(saturated))
 
         def read(_: int, begin: int, end: int) -> None:
             if self._plain:
-                self._core.hwl_read_cells_plain(self._tile, *block, begin, end, *outputs)
+                self._core.hwl_read_cells_plain(self._seen, *block, begin, end, *outputs)
             else:
-                self._core.hwl_read_cells_fast(self._tile, self._simd, *block, begin, end, *outputs)
+                self._core.hwl_read_cells_fast(self._seen, self._simd, *block, begin, end, *outputs)
 
         self._split(read, height, height * width * average // _PULSES_PER_THREAD)
         return values, saturated
@@ -298,12 +260,13 @@ class Tile:
         return self._apply_trains(trains, ordinal)
 
     def snapshot(self) -> NDArray[np.uint32]:
-        """Return the whole state: bits of persistent, visible and reference, and pulse counts."""
-        state = np.empty((4, self.rows, self.cols), np.uint32)
-        for n, plane in enumerate((self._persistent, self._visible, self._reference)):
-            state[n] = plane.view(np.uint32)
-        state[3] = self._pulses
-        return state
+        """Return the whole state, shape (`state_words`, rows, cols).
+
+        Bits of persistent, visible and reference, and pulse counts; of a tile whose cells change
+        with time also the tick of each cell's last pulse and the tick that it is, each as a low
+        and a high word.
+        """
+        return self._state.snapshot()
 
     def restore(self, state: NDArray[Any]) -> None:
         """Write the whole state, as `snapshot` returns it.
@@ -314,25 +277,7 @@ class Tile:
         Raises:
             DeviceError: a value is not finite, or a reference one is outside the full scale.
         """
-        state = contiguous(state, np.uint32)
-        persistent, visible, reference = (state[n].view(np.float32) for n in range(3))
-        for name, values, fine in (
-            ("persistent", persistent, np.isfinite(persistent)),
-            ("visible", visible, np.isfinite(visible)),
-            ("reference", reference, np.abs(reference) <= self._struct.full_scale),
-        ):
-            if not fine.all():
-                row, col = (int(i) for i in np.argwhere(~fine)[0])
-                raise DeviceError(
-                    f"restore: {name} value {values[row, col]:g} of cell ({row}, {col}) is not "
-                    f"one that a cell can hold",
-                    remedy="restore a snapshot of the same device, shape and seed",
-                )
-        np.clip(persistent, self._cells[:, :, 5], self._cells[:, :, 4], out=self._persistent)
-        np.copyto(self._visible, visible)
-        np.copyto(self._reference, reference)
-        self._pulses[:] = state[3]
-        self._versions += np.uint32(1)
+        self._state.restore(state)
         self._current.clear()
 
     def close(self) -> None:
@@ -345,6 +290,21 @@ class Tile:
         height = self.rows if rows is None else len(rows)
         return height, self.cols if cols is None else len(cols)
 
+    def _look(self, rows: Lines, count: int) -> None:
+        """Bring what reads see of the rows of a block to the time of the operation."""
+        if self._state.time is None:
+            return
+        self._current.clear()
+        listed = _list(rows)
+
+        def look(_: int, begin: int, end: int) -> None:
+            if self._plain:
+                self._core.hwl_see_plain(self._tile, listed, begin, end)
+            else:
+                self._core.hwl_see_fast(self._tile, self._simd, listed, begin, end)
+
+        self._split(look, count, count * self.cols // _LOOKS_PER_THREAD)
+
     def _grid(self, plane: Plane) -> _Grid:
         """Return the up-to-date read grid of a plane."""
         grid = self._grids.get(plane)
@@ -353,7 +313,7 @@ class Tile:
         if plane not in self._current:
 
             def refresh(_: int, begin: int, end: int) -> None:
-                self._core.hwl_grid_refresh(self._tile, self._simd, plane, grid, begin, end)
+                self._core.hwl_grid_refresh(self._seen, self._simd, plane, grid, begin, end)
 
             self._split(refresh, self.rows, self.rows * self.cols // _MACS_PER_THREAD)
             self._current.add(plane)
@@ -416,8 +376,3 @@ def _aligned(size: int) -> NDArray[np.uint8]:
 def _list(lines: Lines) -> Any:
     """Return what a call takes as a pointer to a block's lines."""
     return None if lines is None else readable(lines, np.uint32)
-
-
-def _own(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Return a copy that nobody else writes to."""
-    return np.array(values, dtype=np.float32, order="C")

@@ -25,8 +25,9 @@ from hwloop_wire.layout import U32, U64, Body, body
 
 Plane = NDArray[np.float32]
 
-MAGIC, LAYOUT = 0x414C5748, 1
+MAGIC, LAYOUT = 0x414C5748, 2
 RECORD_SLOTS, RECORD_BYTES = 6, 32
+CLOCK_BYTES = 16
 MOST_TILES, MOST_SHAPES = 64, 32
 MOST_LINES = 10240
 """Most rows and columns of a tile together: the longest trains fill the work space of the chip."""
@@ -41,17 +42,17 @@ _PULSES = 7  # word of a cell's parameters that counts its pulses
 
 @body()
 class Head(Body):
-    """Begins the arena: `hwl_arena` up to its records."""
+    """Begins the arena: `hwl_arena` up to its records, which the clock follows."""
 
     magic: Annotated[U32, "HWLA"]
     layout: Annotated[U32, "version of this layout"]
     dictionary: Annotated[U32, "of the messages in the arena"]
-    check: Annotated[U32, "CRC-32 of all behind the records, up to the cells"]
+    check: Annotated[U32, "CRC-32 of all behind the clock, up to the cells"]
 
 
 @body()
 class Facts(Body):
-    """Follows the records: `hwl_arena` from `tiles` to `seed`."""
+    """Follows the clock: `hwl_arena` from `tiles` to `seed`."""
 
     tiles: Annotated[U32, "number of tiles"]
     shapes: Annotated[U32, "number of pulse shapes"]
@@ -59,7 +60,7 @@ class Facts(Body):
     seed: Annotated[U64, "of the array's random numbers"]
 
 
-TILE = struct.Struct("<9Q4I7fI")
+TILE = struct.Struct("<18Q4I8f")
 """`hwl_arena_tile` behind its `about`: offsets, read ticks, and the numbers of the model."""
 
 TILE_BYTES = m.DescribeAnswer.STRUCT.size + TILE.size
@@ -68,12 +69,20 @@ TILE_BYTES = m.DescribeAnswer.STRUCT.size + TILE.size
 _SHAPES_AT = (
     Head.STRUCT.size
     + RECORD_SLOTS * RECORD_BYTES
+    + CLOCK_BYTES
     + Facts.STRUCT.size
     + m.HelloAnswer.STRUCT.size
     + m.Configure.STRUCT.size
 )
 HEADER_BYTES = _SHAPES_AT + MOST_SHAPES * m.ShapeEntry.STRUCT.size
 """Bytes before the first tile."""
+
+
+class Terms(Protocol):
+    """What changes with time in a tile."""
+
+    def pack(self) -> bytes:
+        """Return the bytes of `hwl_terms`."""
 
 
 class Population(Protocol):
@@ -97,6 +106,10 @@ class Population(Protocol):
     def cycle_noise(self) -> float: ...
     @property
     def full_scale(self) -> float: ...
+    @property
+    def write_memory(self) -> float: ...
+    @property
+    def terms(self) -> Terms | None: ...
 
 
 class Periphery(Protocol):
@@ -112,6 +125,11 @@ class Periphery(Protocol):
     def cell_adc_range(self) -> float: ...
     @property
     def output_noise(self) -> float: ...
+    def line_errors(
+        self, rows: int, cols: int, *, seed: int, tile: int
+    ) -> Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]] | None:
+        """Return gains and offsets of the converters, by kind of read, or None for none."""
+
     @property
     def input_noise(self) -> float: ...
     @property
@@ -163,8 +181,8 @@ def write_arena(
     _check_numbers(chip, tiles)
     layouts: list[list[_Array]] = []
     end = HEADER_BYTES + len(tiles) * TILE_BYTES
-    for tile in tiles:
-        arrays, end = _arrays(tile, end)
+    for n, tile in enumerate(tiles):
+        arrays, end = _arrays(tile, _line_errors(tile, seed, n), end)
         layouts.append(arrays)
     if capacity is not None and end > capacity:
         shapes = " + ".join(f"{t.rows}x{t.cols}" for t in chip.tiles)
@@ -185,7 +203,7 @@ def write_arena(
     )
     head = Head(magic=MAGIC, layout=LAYOUT, dictionary=m.DICTIONARY, check=zlib.crc32(checked))
     with path.open("wb") as file:
-        file.write(head.pack() + bytes(RECORD_SLOTS * RECORD_BYTES) + checked)
+        file.write(head.pack() + bytes(RECORD_SLOTS * RECORD_BYTES + CLOCK_BYTES) + checked)
         for array in (a for arrays in layouts for a in arrays):
             file.seek(array.offset)
             file.write(array.values.tobytes())
@@ -239,7 +257,36 @@ def _cells(population: Population) -> NDArray[np.float32]:
     return cells
 
 
-def _arrays(tile: TileImage, end: int) -> tuple[list[_Array], int]:
+def _line_errors(tile: TileImage, seed: int, index: int) -> NDArray[np.float32] | None:
+    """Return gains and offsets of the converters of a tile, shape (2, lines of all reads)."""
+    rows, cols = tile.population.reference.shape
+    errors = tile.periphery.line_errors(rows, cols, seed=seed, tile=index)
+    if errors is None:
+        return None
+    return np.stack([np.concatenate(values) for values in zip(*errors, strict=True)])
+
+
+def _time_arrays(population: Population) -> list[tuple[str, NDArray[Any] | None]]:
+    rows, cols = population.reference.shape
+    names = ("terms", "pulsed", "counted", "seen", "seen_at", "seen_of", "seen_versions", "ahead")
+    if population.terms is None:
+        return [(name, None) for name in names]
+    arrays: tuple[NDArray[Any], ...] = (
+        np.frombuffer(population.terms.pack(), np.uint8),
+        np.zeros((rows, cols), "<u8"),
+        np.zeros((rows, cols), "<u4"),
+        np.zeros((rows, cols), "<f4"),
+        np.zeros(rows, "<u8"),
+        np.zeros(rows, "<u4"),
+        np.ones(rows, "<u4"),
+        np.zeros(1, "<u8"),
+    )
+    return list(zip(names, arrays, strict=True))
+
+
+def _arrays(
+    tile: TileImage, line_errors: NDArray[np.float32] | None, end: int
+) -> tuple[list[_Array], int]:
     """Return the arrays of a tile and where they lie behind `end`, and the end behind them."""
     p = tile.population
     rows, cols = p.reference.shape
@@ -253,6 +300,8 @@ def _arrays(tile: TileImage, end: int) -> tuple[list[_Array], int]:
             ("dose", np.zeros((rows, cols), "<u4")),
             ("up_table", p.up_table),
             ("down_table", p.down_table),
+            ("line_errors", line_errors),
+            *_time_arrays(p),
         )
     )
     arrays: list[_Array] = []
@@ -282,5 +331,5 @@ def _numbers(tile: TileImage, arrays: Sequence[_Array], tick_seconds: float) -> 
         periphery.adc_range_forward,
         periphery.adc_range_backward,
         periphery.cell_adc_range,
-        0,
+        population.write_memory,
     )

@@ -103,6 +103,7 @@ class DescribeAnswer(Body):
     longest_train: Annotated[U16, "most slots of one sample"]
     reference: Annotated[U8, "where the reference plane is kept"]
     encodings: Annotated[U8, "bits of the encodings of outer-product updates"]
+    state_words: Annotated[U8, "words per cell of SNAPSHOT and RESTORE"]
     generator: Annotated[C32, "generator behind the seeded encoding"]
 
 

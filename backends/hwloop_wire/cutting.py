@@ -70,7 +70,7 @@ class Cutter:
 
         Raises:
             ConfigurationError: it holds what no message can carry.
-            CapabilityError: one sample or row of it does not fit a frame, or there are too many.
+            CapabilityError: one sample or line of it does not fit a frame, or there are too many.
         """
         if not 0 <= operation.tile < len(self._tiles):
             raise ConfigurationError(
@@ -87,11 +87,11 @@ class Cutter:
     def _ranges(
         self, operation: ops.Operation, total: int, request: int, answer_bits: int, fixed: int
     ) -> list[tuple[int, int]]:
-        """Return the ranges of samples, rows or cells that parts hold.
+        """Return the ranges of samples, lines or cells that parts hold.
 
         Args:
             operation: what is cut.
-            total: samples, rows or cells.
+            total: samples, lines or cells.
             request: bytes of each in the request.
             answer_bits: bits of each in the answer.
             fixed: bytes of the request that every part repeats.
@@ -103,10 +103,10 @@ class Cutter:
             most = min(most, (self._answer_limit - m.Result.STRUCT.size - 1) * 8 // answer_bits)
         if most < 1:
             raise CapabilityError(
-                f"one sample or row of {operation.kind} needs {request} bytes to the chip and "
+                f"one sample or line of {operation.kind} needs {request} bytes to the chip and "
                 f"{answer_bits // 8} back, its frames hold {self._request_limit} and "
                 f"{self._answer_limit}",
-                remedy="use a chip with longer frames, or a smaller tile",
+                remedy="use a chip with longer frames, or fewer lines at once",
             )
         if total > most * MOST_PARTS:
             raise CapabilityError(f"{operation.kind} would be cut into over {MOST_PARTS} parts")
@@ -141,29 +141,32 @@ class Cutter:
     def _read_cells(
         self, operation: ops.ReadCells, tile: TileCapabilities, identity: int
     ) -> Iterator[PartMessage]:
-        block = Block(operation.rows, operation.cols, (tile.rows, tile.cols))
+        block = Block.of(operation.rows, operation.cols, (tile.rows, tile.cols))
         value_bytes = cells_value_bytes(tile, operation.average)
+        # The chip reads line by line along the shorter side: so cut, the times of parts add up.
+        by_cols = block.height > block.width
+        lines, cells = sorted((block.height, block.width))
         ranges = self._ranges(
             operation,
-            block.height,
+            lines,
             2,
-            block.width * (8 * value_bytes + 1),
-            m.ReadCells.STRUCT.size + 2 * block.width,
+            cells * (8 * value_bytes + 1),
+            m.ReadCells.STRUCT.size + 2 * cells,
         )
         for n, (begin, end) in enumerate(ranges):
+            some = (block.some_cols if by_cols else block.some_rows)(begin, end)
             head = m.ReadCells(
                 **_head(operation, identity, n, len(ranges)),
                 average=operation.average,
                 plane=operation.plane,
-                **block.fields(begin, end),
+                **some.fields(),
             )
-            length = answer_length((end - begin) * block.width, value_bytes)
-            yield _part(head, length, *block.lists(begin, end))
+            yield _part(head, answer_length(some.height * some.width, value_bytes), *some.lists())
 
     def _pulse(
         self, operation: ops.Pulse, tile: TileCapabilities, identity: int
     ) -> Iterator[PartMessage]:
-        block = Block(operation.rows, operation.cols, (tile.rows, tile.cols))
+        block = Block.of(operation.rows, operation.cols, (tile.rows, tile.cols))
         counts = narrowed(operation.counts)
         ranges = self._ranges(
             operation,
@@ -173,13 +176,14 @@ class Cutter:
             m.Pulse.STRUCT.size + 2 * block.width,
         )
         for n, (begin, end) in enumerate(ranges):
+            some = block.some_rows(begin, end)
             head = m.Pulse(
                 **_head(operation, identity, n, len(ranges)),
                 **self._shape(operation),
                 width=counts.itemsize,
-                **block.fields(begin, end),
+                **some.fields(),
             )
-            yield _part(head, answer_length(), *block.lists(begin, end), counts[begin:end])
+            yield _part(head, answer_length(), *some.lists(), counts[begin:end])
 
     def _outer_update(
         self, operation: ops.OuterUpdate, tile: TileCapabilities, identity: int
@@ -240,18 +244,19 @@ class Cutter:
     def _treatment(
         self, operation: ops.Form | ops.Reset, tile: TileCapabilities, identity: int
     ) -> Iterator[PartMessage]:
-        block = Block(operation.rows, operation.cols, (tile.rows, tile.cols))
+        block = Block.of(operation.rows, operation.cols, (tile.rows, tile.cols))
         message = m.Form if isinstance(operation, ops.Form) else m.Reset
         fixed = message.STRUCT.size + 2 * block.width
         ranges = self._ranges(operation, block.height, 2, 0, fixed)
         for n, (begin, end) in enumerate(ranges):
+            some = block.some_rows(begin, end)
             head = message(
                 **_head(operation, identity, n, len(ranges)),
                 configuration=operation.configuration,
                 recipe=operation.recipe,
-                **block.fields(begin, end),
+                **some.fields(),
             )
-            yield _part(head, answer_length(), *block.lists(begin, end))
+            yield _part(head, answer_length(), *some.lists())
 
     def _wait(
         self, operation: ops.Wait, tile: TileCapabilities, identity: int
@@ -263,19 +268,24 @@ class Cutter:
     def _snapshot(
         self, operation: ops.Snapshot, tile: TileCapabilities, identity: int
     ) -> Iterator[PartMessage]:
-        ranges = self._ranges(operation, tile.rows * tile.cols, 0, 128, m.Snapshot.STRUCT.size)
+        words = tile.state_words
+        ranges = self._ranges(
+            operation, tile.rows * tile.cols, 0, 32 * words, m.Snapshot.STRUCT.size
+        )
         for n, (begin, end) in enumerate(ranges):
             head = _head(operation, identity, n, len(ranges))
-            length = answer_length(4 * (end - begin), 4, saturation=False)
+            length = answer_length(words * (end - begin), 4, saturation=False)
             yield _part(m.Snapshot(**head, first=begin, cells=end - begin), length)
 
     def _restore(
         self, operation: ops.Restore, tile: TileCapabilities, identity: int
     ) -> Iterator[PartMessage]:
-        state = operation.state.reshape(4, -1).astype(U32_TYPE)
-        if state.shape[1] != tile.rows * tile.cols:
-            raise MessageError(f"state has shape {operation.state.shape}")
-        ranges = self._ranges(operation, state.shape[1], 16, 0, m.Restore.STRUCT.size)
+        expected = (tile.state_words, tile.rows, tile.cols)
+        if operation.state.shape != expected:
+            raise MessageError(f"state has shape {operation.state.shape}, expected {expected}")
+        state = operation.state.reshape(tile.state_words, -1).astype(U32_TYPE)
+        each = 4 * tile.state_words
+        ranges = self._ranges(operation, state.shape[1], each, 0, m.Restore.STRUCT.size)
         for n, (begin, end) in enumerate(ranges):
             head = _head(operation, identity, n, len(ranges))
             message = m.Restore(**head, first=begin, cells=end - begin)

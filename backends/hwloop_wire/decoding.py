@@ -194,11 +194,11 @@ class Decoder:
     def _snapshot(self, head: m.Snapshot, reader: TailReader, tile: TileCapabilities) -> Asked:
         _whole(head, head.first or head.cells != tile.rows * tile.cols)
         operation = ops.Snapshot(**_identity(head))
-        return Asked(head, operation, 4 * head.cells, 4, saturation=False)
+        return Asked(head, operation, tile.state_words * head.cells, 4, saturation=False)
 
     def _restore(self, head: m.Restore, reader: TailReader, tile: TileCapabilities) -> Asked:
         _whole(head, head.first or head.cells != tile.rows * tile.cols)
-        state = reader.take(U32_TYPE, 4, tile.rows, tile.cols).astype(np.uint32)
+        state = reader.take(U32_TYPE, tile.state_words, tile.rows, tile.cols).astype(np.uint32)
         return Asked(head, ops.Restore(**_identity(head), state=state))
 
 

@@ -132,6 +132,7 @@ def describe_answer(tile: TileCapabilities) -> m.DescribeAnswer:
         longest_train=tile.longest_train,
         reference=Reference[tile.reference.upper()],
         encodings=sum(encodings),
+        state_words=tile.state_words,
         generator=tile.generator,
     )
 
@@ -166,6 +167,7 @@ def tile(answer: m.DescribeAnswer) -> TileCapabilities:
                 "update_encodings": tuple(e.meaning for e in Encoding if answer.encodings & e),
                 "generator": answer.generator,
                 "average_max": answer.average_max,
+                "state_words": answer.state_words,
             }
         )
     except ValueError as error:

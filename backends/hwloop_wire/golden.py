@@ -119,6 +119,7 @@ _TILE = m.DescribeAnswer(
     longest_train=255,
     reference=1,
     encodings=Encoding.SEEDED | Encoding.TRAINS,
+    state_words=4,
     generator="philox",
 )
 _STATUS = m.StatusAnswer(

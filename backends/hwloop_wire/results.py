@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from hwloop_wire.evidence import verdict_of_operation
 from hwloop_wire.layout import MessageError
 from hwloop_wire.part_messages import Result
 from hwloop_wire.tails import U32_TYPE, TailReader, joined
+
+T = TypeVar("T", bound=np.generic)
 
 _VALUE_TYPES: dict[int, np.dtype[np.signedinteger[Any]]] = {2: np.dtype("<i2"), 4: np.dtype("<i4")}
 
@@ -104,19 +106,16 @@ def merged(
         MessageError: they do not hold as many values as the operation asked for.
     """
     verdict = verdict_of_operation(ops.Verdict(part.head.verdict) for part in parts)
-    values = saturated = None
-    if verdict is ops.Verdict.APPLIED and parts[0].values is not None:
-        shape = _shape(operation, tile)
-        axis = 1 if len(shape) == 3 else 0
-        flat = [part.values for part in parts if part.values is not None]
-        if sum(map(len, flat)) != np.prod(shape, dtype=np.int64):
-            raise MessageError(f"{sum(map(len, flat))} values, expected {shape}")
-        if axis:
-            values = np.concatenate([f.reshape(4, -1) for f in flat], axis=1).reshape(shape)
-        else:
-            values = (flat[0] if len(flat) == 1 else np.concatenate(flat)).reshape(shape)
-            marks = [part.saturated for part in parts if part.saturated is not None]
-            saturated = (marks[0] if len(marks) == 1 else np.concatenate(marks)).reshape(shape)
+    values: NDArray[np.integer[Any]] | None = None
+    saturated: NDArray[np.bool_] | None = None
+    if verdict is ops.Verdict.APPLIED:
+        layout = _layout(operation, tile)
+        if layout is not None:
+            values = _joined([part.values for part in parts], layout, np.int32)
+            if not isinstance(operation, ops.Snapshot):
+                saturated = _joined([part.saturated for part in parts], layout, np.bool_)
+        elif any(part.values is not None for part in parts):
+            raise MessageError(f"values in the answer to {operation.kind}")
     return ops.Result(
         id=operation.id,
         verdict=verdict,
@@ -127,17 +126,46 @@ def merged(
     )
 
 
-def _shape(operation: ops.Operation, tile: TileCapabilities) -> tuple[int, ...]:
+class _Layout(NamedTuple):
+    """How the values of parts make those of an operation.
+
+    Attributes:
+        shape: of all values.
+        by_cols: whether parts hold columns of them, or cells of each plane, instead of rows.
+    """
+
+    shape: tuple[int, ...]
+    by_cols: bool = False
+
+
+def _layout(operation: ops.Operation, tile: TileCapabilities) -> _Layout | None:
+    """Return the layout of what an operation reads, None if it reads nothing."""
     match operation:
         case ops.Vmm():
             forward = operation.direction is ops.Direction.FORWARD
-            return (len(operation.codes), tile.rows if forward else tile.cols)
+            return _Layout((len(operation.codes), tile.rows if forward else tile.cols))
         case ops.ReadCells():
             rows = tile.rows if operation.rows is None else len(operation.rows)
-            return (rows, tile.cols if operation.cols is None else len(operation.cols))
+            cols = tile.cols if operation.cols is None else len(operation.cols)
+            return _Layout((rows, cols), by_cols=rows > cols)
         case ops.Snapshot():
-            return (4, tile.rows, tile.cols)
-    raise MessageError(f"values in the answer to {operation.kind}")
+            return _Layout((tile.state_words, tile.rows, tile.cols), by_cols=True)
+    return None
+
+
+def _joined(
+    pieces: Sequence[NDArray[T] | None], layout: _Layout, dtype: type[np.int32] | type[np.bool_]
+) -> NDArray[T]:
+    """Return the values of all parts; without any, an empty array of a type."""
+    flat = [piece for piece in pieces if piece is not None] or [np.empty(0, dtype)]
+    shape, count = layout.shape, sum(map(len, flat))
+    if count != np.prod(shape, dtype=np.int64):
+        raise MessageError(f"{count} values, expected {shape}")
+    if len(flat) == 1:
+        return flat[0].reshape(shape)
+    if layout.by_cols:
+        flat = [piece.reshape(shape[0], -1) for piece in flat]
+    return np.concatenate(flat, axis=int(layout.by_cols)).reshape(shape)
 
 
 def first_error(parts: Sequence[PartResult]) -> ErrorCode:

@@ -20,6 +20,41 @@ static int is_code_max(uint32_t value)
     return value > 0 && value < 1u << 24;
 }
 
+static int levels_are_fine(const hwl_levels *levels)
+{
+    return levels->knots >= 2u && levels->knots <= HWL_LEVELS_MAX;
+}
+
+static int band_is_fine(uint32_t octaves, uint32_t shift)
+{
+    return octaves <= HWL_OCTAVES_MAX && shift <= 64u - octaves;
+}
+
+static int terms_are_fine(const hwl_terms *terms)
+{
+    return levels_are_fine(&terms->drift_exponent) && levels_are_fine(&terms->relaxation_mean) &&
+           levels_are_fine(&terms->relaxation_std) && levels_are_fine(&terms->noise_std) &&
+           levels_are_fine(&terms->trap_height) && band_is_fine(terms->noise_octaves, terms->noise_shift) &&
+           band_is_fine(terms->trap_octaves, terms->trap_shift);
+}
+
+static int time_is_fine(const hwl_arena *arena, const hwl_arena_tile *tile, uint64_t cells)
+{
+    const uint64_t rows = tile->about.rows;
+    if (tile->terms == 0) {
+        return tile->about.state_words == 4u;
+    }
+    return tile->about.state_words == 8u && lies_inside(arena, tile->terms, 1, sizeof(hwl_terms)) &&
+           lies_inside(arena, tile->pulsed, cells, sizeof(uint64_t)) &&
+           lies_inside(arena, tile->counted, cells, sizeof(uint32_t)) &&
+           lies_inside(arena, tile->seen, cells, sizeof(float)) &&
+           lies_inside(arena, tile->seen_at, rows, sizeof(uint64_t)) &&
+           lies_inside(arena, tile->seen_of, rows, sizeof(uint32_t)) &&
+           lies_inside(arena, tile->seen_versions, rows, sizeof(uint32_t)) &&
+           lies_inside(arena, tile->ahead, 1, sizeof(uint64_t)) &&
+           terms_are_fine((const hwl_terms *)(const void *)((const uint8_t *)arena + tile->terms));
+}
+
 static int tile_is_fine(const hwl_arena *arena, const hwl_arena_tile *tile)
 {
     const hwl_msg_describe_answer *about = &tile->about;
@@ -33,6 +68,9 @@ static int tile_is_fine(const hwl_arena *arena, const hwl_arena_tile *tile)
            lies_inside(arena, tile->dose, cells, sizeof(uint32_t)) && tile->knots != 1 &&
            (!tabulated || (lies_inside(arena, tile->up_table, tile->knots, sizeof(float)) &&
                            lies_inside(arena, tile->down_table, tile->knots, sizeof(float)))) &&
+           (tile->line_errors == 0 ||
+            lies_inside(arena, tile->line_errors, 2u * (2u * (uint64_t)about->rows + about->cols), sizeof(float))) &&
+           time_is_fine(arena, tile, cells) &&
            (tile->cell_bits == 16 || tile->cell_bits == 24) && about->longest_train < 256 &&
            is_code_max(about->dac_code_max) && is_code_max(about->update_code_max) &&
            is_code_max(about->forward_code_max) && is_code_max(about->backward_code_max) &&

@@ -10,8 +10,14 @@
 #include "journal.h"
 
 #define HWL_ARENA_MAGIC 0x414C5748u /* "HWLA" */
-#define HWL_ARENA_LAYOUT 1u
+#define HWL_ARENA_LAYOUT 2u
 #define HWL_ARENA_SHAPES 32u
+
+/* The clock of a virtual chip. */
+typedef struct hwl_clock {
+    uint64_t now;   /* ticks since the arena was written */
+    uint64_t start; /* `now` when the operation at hand began */
+} hwl_clock;
 
 typedef struct hwl_arena {
     uint32_t magic;
@@ -19,6 +25,7 @@ typedef struct hwl_arena {
     uint32_t dictionary; /* of the messages that this header holds */
     uint32_t check;      /* CRC-32 of `tiles` and what follows, with the records of the tiles */
     hwl_record records[HWL_RECORD_SLOTS];
+    hwl_clock clock;
     uint32_t tiles;
     uint32_t shapes;
     uint64_t size; /* of the arena, in bytes */
@@ -39,6 +46,15 @@ typedef struct hwl_arena_tile {
     uint64_t dose;     /* of u32 [rows, cols]: pulses of each cell when the chip was armed */
     uint64_t up_table; /* of f32 [knots], 0 for affine curves */
     uint64_t down_table;
+    uint64_t line_errors; /* of f32 [2, rows + cols + rows], gains and offsets of the converters; 0 for none */
+    uint64_t terms;       /* of hwl_terms; 0, as what follows, where nothing changes with time */
+    uint64_t pulsed;      /* of u64 [rows, cols], and so on, as in hwl_time */
+    uint64_t counted;
+    uint64_t seen;
+    uint64_t seen_at;
+    uint64_t seen_of;
+    uint64_t seen_versions;
+    uint64_t ahead; /* of u64 [1], what the tile's clock is ahead of the chip's */
     uint64_t read_ticks; /* chip time of one read of all lines */
     uint32_t knots;
     uint32_t additive;
@@ -49,12 +65,12 @@ typedef struct hwl_arena_tile {
     float input_noise;
     float output_noise;
     float adc_range[3]; /* by hwl_read_kind */
-    uint32_t reserved;
+    float write_memory;
 } hwl_arena_tile;
 
 _Static_assert(sizeof(hwl_cell) == 32, "eight words");
-_Static_assert(sizeof(hwl_arena) == 2768, "arena.py has the same layout");
-_Static_assert(sizeof(hwl_arena_tile) == 240, "arena.py has the same layout");
+_Static_assert(sizeof(hwl_arena) == 2784, "arena.py has the same layout");
+_Static_assert(sizeof(hwl_arena_tile) == 320, "arena.py has the same layout");
 _Static_assert(sizeof(hwl_arena) % 8 == 0 && sizeof(hwl_arena_tile) % 8 == 0, "tiles follow without a gap");
 
 /* Why an arena is none. */

@@ -36,6 +36,7 @@ static inline int hwl_go_on(hwl_progress *progress, uint32_t work)
 typedef struct hwl_order {
     uint32_t tile;
     uint64_t ordinal;                 /* keys the noise of a virtual array */
+    uint32_t part;                    /* number of this part of the operation */
     uint32_t first_sample;            /* of the operation, that this part holds */
     const hwl_msg_shape_entry *shape; /* of the pulses, NULL for reads */
 } hwl_order;
@@ -100,8 +101,8 @@ typedef struct hwl_array {
     uint64_t (*dose)(void *context, uint32_t tile, uint32_t cell);
     void (*begin_dose)(void *context);
 
-    /* The whole state of cells of a virtual array: four words per cell and `cells` words apart, as in SNAPSHOT.
-     * `put_state` answers an error and moves nothing if a value cannot be. */
+    /* The whole state of cells of a virtual array: the tile's `state_words` per cell and `cells` words apart, as in
+     * SNAPSHOT. `put_state` answers an error and moves nothing if a value cannot be. */
     void (*get_state)(void *context, uint32_t tile, uint32_t first, uint32_t cells, uint32_t *state);
     uint16_t (*put_state)(void *context, uint32_t tile, uint32_t first, uint32_t cells, const uint32_t *state);
 } hwl_array;

@@ -13,8 +13,11 @@ void hwl_hits_begin(hwl_hits *hits)
     }
 }
 
+/* None, one that a pulse makes anew, or one of which the next pulse leaves some. */
+enum write_noise { NONE, FRESH, KEPT };
+
 /* The same for each combination of what a tile may have, so that nothing is decided hit by hit. */
-HWL_INLINE void apply(const hwl_tile *tile, const hwl_hits *hits, int noise, int write_noise, const float *first,
+HWL_INLINE void apply(const hwl_tile *tile, const hwl_hits *hits, int noise, enum write_noise write_noise, const float *first,
                       const float *second)
 {
     const hwl_tile model = *tile; /* a copy, which no store below can change */
@@ -24,14 +27,20 @@ HWL_INLINE void apply(const hwl_tile *tile, const hwl_hits *hits, int noise, int
         hwl_prefetch(&model.cells[hits->lanes[n + PREFETCHED] & HWL_HIT_CELL]);
         hwl_cell *const cell = &model.cells[index];
         const int down = hits->lanes[n] >> 31 != 0u;
-        const float moved = hwl_moved(&model, cell, model.persistent[index], down, noise ? first[n] : 0.0f);
+        const float before = model.persistent[index];
+        const float moved = hwl_moved(&model, cell, before, down, noise ? first[n] : 0.0f);
         model.persistent[index] = moved;
-        model.visible[index] = write_noise ? moved + cell->write_noise * second[n] : moved;
+        if (write_noise == KEPT) {
+            const float left = model.write_memory * (model.visible[index] - before);
+            model.visible[index] = moved + (left + cell->write_noise * second[n]);
+        } else {
+            model.visible[index] = write_noise == FRESH ? moved + cell->write_noise * second[n] : moved;
+        }
         cell->pulses++;
     }
 }
 
-HWL_INLINE void apply_curves(const hwl_tile *tile, const hwl_hits *hits, int write_noise, const float *first,
+HWL_INLINE void apply_curves(const hwl_tile *tile, const hwl_hits *hits, enum write_noise write_noise, const float *first,
                              const float *second)
 {
     hwl_tile model = *tile;
@@ -47,7 +56,7 @@ HWL_INLINE void apply_curves(const hwl_tile *tile, const hwl_hits *hits, int wri
     }
 }
 
-HWL_INLINE void apply_tables(const hwl_tile *tile, const hwl_hits *hits, int write_noise, const float *first,
+HWL_INLINE void apply_tables(const hwl_tile *tile, const hwl_hits *hits, enum write_noise write_noise, const float *first,
                              const float *second)
 {
     if (tile->knots == 0u) {
@@ -62,14 +71,16 @@ HWL_INLINE void apply_tables(const hwl_tile *tile, const hwl_hits *hits, int wri
 void hwl_hits_apply(hwl_tile *tile, uint32_t simd, uint32_t key, hwl_hits *hits)
 {
     float first[HWL_HITS + HWL_NOISE_GROUP], second[HWL_HITS + HWL_NOISE_GROUP];
-    const int write_noise = tile->write_noise != 0u;
+    const int write_noise = tile->write_noise != 0u || tile->write_memory != 0.0f;
     if (tile->cycle_noise != 0.0f || write_noise) {
         hwl_noise(simd, key, hits->count, hits->lanes, HWL_HIT_CELL, hits->steps, first, write_noise ? second : NULL);
     }
-    if (write_noise) {
-        apply_tables(tile, hits, 1, first, second);
+    if (tile->write_memory != 0.0f) {
+        apply_tables(tile, hits, KEPT, first, second);
+    } else if (write_noise) {
+        apply_tables(tile, hits, FRESH, first, second);
     } else {
-        apply_tables(tile, hits, 0, first, second);
+        apply_tables(tile, hits, NONE, first, second);
     }
     hits->count = 0;
 }

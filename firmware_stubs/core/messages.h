@@ -14,7 +14,7 @@
 _Static_assert(sizeof(double) == 8, "f64");
 
 #define HWL_PROTOCOL_VERSION 1u
-#define HWL_DICTIONARY 0x17c697c4u
+#define HWL_DICTIONARY 0x7a635412u
 #define HWL_MESSAGE_ALIGNMENT 8u /* from the start of the frame */
 #define HWL_NO_LIMIT UINT64_MAX
 #define HWL_LISTED_ROWS 1u
@@ -296,9 +296,11 @@ typedef struct hwl_msg_describe_answer {
     uint16_t longest_train; /* most slots of one sample */
     uint8_t reference; /* where the reference plane is kept */
     uint8_t encodings; /* bits of the encodings of outer-product updates */
+    uint8_t state_words; /* words per cell of SNAPSHOT and RESTORE */
     char generator[32]; /* generator behind the seeded encoding */
+    uint8_t reserved_121[7];
 } hwl_msg_describe_answer;
-_Static_assert(sizeof(hwl_msg_describe_answer) == 120, "hwl_msg_describe_answer");
+_Static_assert(sizeof(hwl_msg_describe_answer) == 128, "hwl_msg_describe_answer");
 _Static_assert(offsetof(hwl_msg_describe_answer, dac_full_scale) == 0, "hwl_msg_describe_answer.dac_full_scale");
 _Static_assert(offsetof(hwl_msg_describe_answer, forward_full_scale) == 8, "hwl_msg_describe_answer.forward_full_scale");
 _Static_assert(offsetof(hwl_msg_describe_answer, backward_full_scale) == 16, "hwl_msg_describe_answer.backward_full_scale");
@@ -317,7 +319,9 @@ _Static_assert(offsetof(hwl_msg_describe_answer, cols) == 82, "hwl_msg_describe_
 _Static_assert(offsetof(hwl_msg_describe_answer, longest_train) == 84, "hwl_msg_describe_answer.longest_train");
 _Static_assert(offsetof(hwl_msg_describe_answer, reference) == 86, "hwl_msg_describe_answer.reference");
 _Static_assert(offsetof(hwl_msg_describe_answer, encodings) == 87, "hwl_msg_describe_answer.encodings");
-_Static_assert(offsetof(hwl_msg_describe_answer, generator) == 88, "hwl_msg_describe_answer.generator");
+_Static_assert(offsetof(hwl_msg_describe_answer, state_words) == 88, "hwl_msg_describe_answer.state_words");
+_Static_assert(offsetof(hwl_msg_describe_answer, generator) == 89, "hwl_msg_describe_answer.generator");
+_Static_assert(offsetof(hwl_msg_describe_answer, reserved_121) == 121, "hwl_msg_describe_answer.reserved_121");
 
 /* Asks for state and counters; also says that the host is alive. (type 3) */
 /* It has no fields. */
@@ -772,7 +776,7 @@ _Static_assert(offsetof(hwl_msg_restore, reserved_22) == 22, "hwl_msg_restore.re
 _Static_assert(offsetof(hwl_msg_restore, first) == 24, "hwl_msg_restore.first");
 _Static_assert(offsetof(hwl_msg_restore, cells) == 28, "hwl_msg_restore.cells");
 /* followed by
- *   state: u32, 4 x cells: bits of the f32 planes persistent, visible, reference; pulses counted per cell
+ *   state: u32, state_words x cells: bits of the f32 planes persistent, visible, reference; pulses counted per cell; of 8 words tick of the last pulse and tick that it is, low words before high words
  */
 
 /* Answers a part. (type 144) */
@@ -853,7 +857,7 @@ _Static_assert(offsetof(hwl_msg_aborted, reserved_22) == 22, "hwl_msg_aborted.re
     X(HELLO, hello, 16) \
     X(HELLO_ANSWER, hello_answer, 416) \
     X(DESCRIBE, describe, 2) \
-    X(DESCRIBE_ANSWER, describe_answer, 120) \
+    X(DESCRIBE_ANSWER, describe_answer, 128) \
     X(STATUS, status, 0) \
     X(STATUS_ANSWER, status_answer, 176) \
     X(CONFIGURE, configure, 72) \

@@ -1,7 +1,6 @@
 #include "model.h"
 
-#include <string.h>
-
+#include "exponent.h"
 #include "read_fast.h"
 #include "simd.h"
 #include "update_fast.h"
@@ -42,8 +41,8 @@ static void idle(void *context)
 
 static void wait(void *context, uint64_t ticks, hwl_progress *progress)
 {
-    (void)context; /* its clock runs as fast as it is told to */
-    progress->ticks += ticks;
+    progress->ticks += ticks; /* its clock runs as fast as it is told to */
+    ((hwl_model *)context)->clock->now += ticks;
 }
 
 static uint64_t dose(void *context, uint32_t tile, uint32_t cell)
@@ -65,28 +64,31 @@ static void begin_dose(void *context)
     }
 }
 
-static uint32_t bits_of(float value)
+static uint64_t *ahead_of(hwl_model *model, uint32_t tile)
 {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
+    return (uint64_t *)(void *)(model->memory + hwl_model_record(model, tile)->ahead);
 }
 
-static float float_of(uint32_t bits)
+static void put_halves(uint32_t *low, uint32_t *high, uint64_t value)
 {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+    *low = (uint32_t)value;
+    *high = (uint32_t)(value >> 32);
 }
 
 static void get_state(void *context, uint32_t number, uint32_t first, uint32_t cells, uint32_t *state)
 {
-    const hwl_tile *tile = &((hwl_model *)context)->tiles[number];
+    hwl_model *model = context;
+    const hwl_tile *tile = &model->tiles[number];
+    const size_t plane = cells;
     for (size_t n = 0; n < cells; n++) {
-        state[n] = bits_of(tile->persistent[first + n]);
-        state[cells + n] = bits_of(tile->visible[first + n]);
-        state[2u * (size_t)cells + n] = bits_of(tile->reference[first + n]);
+        state[n] = hwl_bits_of(tile->persistent[first + n]);
+        state[cells + n] = hwl_bits_of(tile->visible[first + n]);
+        state[2u * (size_t)cells + n] = hwl_bits_of(tile->reference[first + n]);
         state[3u * (size_t)cells + n] = tile->cells[first + n].pulses;
+        if (tile->time) {
+            put_halves(&state[4u * plane + n], &state[5u * plane + n], tile->time->pulsed[first + n]);
+            put_halves(&state[6u * plane + n], &state[7u * plane + n], model->clock->now + *ahead_of(model, number));
+        }
     }
 }
 
@@ -100,21 +102,29 @@ static int can_be(const hwl_tile *tile, float persistent, float visible, float r
 /* A state beyond a bound becomes the bound, as after a pulse: the host cannot know the bounds. */
 static uint16_t put_state(void *context, uint32_t number, uint32_t first, uint32_t cells, const uint32_t *state)
 {
-    hwl_tile *tile = &((hwl_model *)context)->tiles[number];
+    hwl_model *model = context;
+    hwl_tile *tile = &model->tiles[number];
+    const size_t plane = cells;
     const uint32_t *visible = state + cells;
     const uint32_t *reference = visible + cells;
     const uint32_t *pulses = reference + cells;
     for (size_t n = 0; n < cells; n++) {
-        if (!can_be(tile, float_of(state[n]), float_of(visible[n]), float_of(reference[n]))) {
+        if (!can_be(tile, hwl_float_of(state[n]), hwl_float_of(visible[n]), hwl_float_of(reference[n]))) {
             return HWL_ERROR_RANGE;
         }
     }
     for (size_t n = 0; n < cells; n++) {
         const hwl_cell *cell = &tile->cells[first + n];
-        tile->persistent[first + n] = hwl_clamp(float_of(state[n]), cell->bound_min, cell->bound_max);
-        tile->visible[first + n] = float_of(visible[n]);
-        tile->reference[first + n] = float_of(reference[n]);
+        tile->persistent[first + n] = hwl_clamp(hwl_float_of(state[n]), cell->bound_min, cell->bound_max);
+        tile->visible[first + n] = hwl_float_of(visible[n]);
+        tile->reference[first + n] = hwl_float_of(reference[n]);
         tile->cells[first + n].pulses = pulses[n];
+        if (tile->time) {
+            tile->time->pulsed[first + n] = state[4u * plane + n] | (uint64_t)state[5u * plane + n] << 32;
+            tile->time->counted[first + n] = pulses[n];
+            *ahead_of(model, number) =
+                (state[6u * plane + n] | (uint64_t)state[7u * plane + n] << 32) - model->clock->now;
+        }
         tile->versions[(first + n) / tile->cols]++;
     }
     return HWL_ERROR_NONE;
@@ -125,11 +135,37 @@ static void *at(hwl_model *model, uint64_t offset)
     return model->memory + offset;
 }
 
+static hwl_time time_of(hwl_model *model, const hwl_arena_tile *record)
+{
+    return (hwl_time){
+        .terms = at(model, record->terms),
+        .pulsed = at(model, record->pulsed),
+        .counted = at(model, record->counted),
+        .seen = at(model, record->seen),
+        .seen_at = at(model, record->seen_at),
+        .seen_of = at(model, record->seen_of),
+        .seen_versions = at(model, record->seen_versions),
+    };
+}
+
+static void bind_line_errors(hwl_model *model, const hwl_arena_tile *record, hwl_tile *tile)
+{
+    const float *gains = at(model, record->line_errors);
+    const float *offsets = gains + (2u * (size_t)tile->rows + tile->cols);
+    const uint32_t lines[3] = {tile->rows, tile->cols, tile->rows};
+    for (uint32_t kind = 0; kind < 3u; kind++) {
+        tile->line_gains[kind] = gains;
+        tile->line_offsets[kind] = offsets;
+        gains += lines[kind];
+        offsets += lines[kind];
+    }
+}
+
 static hwl_tile tile_of(hwl_model *model, uint32_t number)
 {
     const hwl_arena_tile *record = hwl_model_record(model, number);
     const hwl_msg_describe_answer *known = &record->about;
-    return (hwl_tile){
+    hwl_tile tile = {
         .persistent = at(model, record->persistent),
         .visible = at(model, record->visible),
         .reference = at(model, record->reference),
@@ -154,7 +190,16 @@ static hwl_tile tile_of(hwl_model *model, uint32_t number)
         .adc = {{(int32_t)known->forward_code_max, record->adc_range[HWL_FORWARD]},
                 {(int32_t)known->backward_code_max, record->adc_range[HWL_BACKWARD]},
                 {(int32_t)known->cells_code_max, record->adc_range[HWL_CELLS]}},
+        .write_memory = record->write_memory,
     };
+    if (record->line_errors) {
+        bind_line_errors(model, record, &tile);
+    }
+    if (record->terms) {
+        model->times[number] = time_of(model, record);
+        tile.time = &model->times[number];
+    }
+    return tile;
 }
 
 #define CACHE_LINE 64u
@@ -207,6 +252,7 @@ static void bind_tiles(hwl_model *model, void *memory)
 {
     model->memory = memory;
     model->arena = memory;
+    model->clock = &((hwl_arena *)memory)->clock;
     for (uint32_t n = 0; n < model->arena->tiles; n++) {
         model->tiles[n] = tile_of(model, n);
     }

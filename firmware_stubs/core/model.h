@@ -11,7 +11,9 @@
 typedef struct hwl_model {
     uint8_t *memory; /* the arena */
     const hwl_arena *arena;
+    hwl_clock *clock;
     hwl_tile tiles[HWL_TILES_MAX];
+    hwl_time times[HWL_TILES_MAX]; /* of the tiles that have one */
     uint32_t simd;
     void *scratch; /* of one operation; NULL where the plain forms compute */
     hwl_grid grids[HWL_TILES_MAX][HWL_MODEL_PLANES];

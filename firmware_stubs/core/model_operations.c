@@ -5,6 +5,7 @@
 #include "pulse.h"
 #include "pulse_fast.h"
 #include "read_fast.h"
+#include "see.h"
 #include "update.h"
 #include "update_fast.h"
 
@@ -17,12 +18,50 @@
 /* So many products are worth one pulse. */
 #define PRODUCTS_PER_PULSE 128u
 
-/* The tile as the functions of the model see a part of an operation. */
+/* Looking at a row is worth so many pulses per cell. */
+#define PULSES_PER_LOOK 16u
+
+/* The tile as the functions of the model see a part of an operation. All parts are at the time at which the operation
+ * began. */
 static hwl_tile tile_for(hwl_model *model, const hwl_order *order)
 {
+    hwl_clock *clock = model->clock;
+    if (order->part == 0u) {
+        clock->start = clock->now;
+    }
     hwl_tile tile = model->tiles[order->tile];
     tile.first_sample = order->first_sample;
+    if (tile.time) {
+        const uint64_t ahead_at = hwl_model_record(model, order->tile)->ahead;
+        const uint64_t *ahead = (const uint64_t *)(const void *)(model->memory + ahead_at);
+        tile.time->now = clock->start + *ahead;
+    }
     return tile;
+}
+
+/* Lets the chip's clock run for a part. */
+static void take_ticks(hwl_model *model, hwl_progress *progress, uint64_t ticks)
+{
+    progress->ticks += ticks;
+    model->clock->now += ticks;
+}
+
+/* Looks at rows of a tile, which `rows` lists or which are all, as far as somebody has to. Returns the tile as it is
+ * seen. */
+static hwl_tile look(hwl_model *model, const hwl_tile *tile, const uint32_t *rows, uint32_t count,
+                     hwl_progress *progress)
+{
+    for (uint32_t row = 0; tile->time && row < count; row++) {
+        if (model->scratch) {
+            hwl_see_fast(tile, model->simd, rows, row, row + 1u);
+        } else {
+            hwl_see_plain(tile, rows, row, row + 1u);
+        }
+        if (!hwl_go_on(progress, tile->cols * PULSES_PER_LOOK)) {
+            break;
+        }
+    }
+    return hwl_as_seen(tile);
 }
 
 static uint32_t magnitude(int16_t count)
@@ -64,7 +103,7 @@ void hwl_model_pulse(void *context, const hwl_order *order, const hwl_block *blo
     hwl_tile tile = tile_for(model, order);
     for (uint32_t i = 0; i < block->row_count; i++) {
         const int16_t *row = counts + (size_t)i * block->col_count;
-        progress->ticks += row_ticks(model, order, row, block->col_count);
+        take_ticks(model, progress, row_ticks(model, order, row, block->col_count));
         for (uint32_t j = 0; j < block->col_count;) {
             const uint32_t cells = cells_of_piece(row, j, block->col_count, progress);
             const uint64_t fired =
@@ -100,7 +139,7 @@ void hwl_model_update(void *context, const hwl_order *order, const hwl_trains *t
     const uint64_t slot_ticks = hwl_width_ticks(order->shape->up_seconds, tick) +
                                 hwl_width_ticks(order->shape->down_seconds, tick);
     for (uint32_t sample = 0; sample < trains->samples; sample++) {
-        progress->ticks += (uint64_t)lengths[sample] * slot_ticks;
+        take_ticks(model, progress, (uint64_t)lengths[sample] * slot_ticks);
     }
     uint32_t rows = 1;
     for (uint32_t row = 0; row < tile.rows;) {
@@ -130,11 +169,12 @@ void hwl_model_read(void *context, const hwl_order *order, uint32_t kind, uint32
                     int32_t *codes, int32_t *values, uint8_t *saturated, hwl_progress *progress)
 {
     hwl_model *model = context;
-    const hwl_tile tile = tile_for(model, order);
+    const hwl_tile kept = tile_for(model, order);
+    const hwl_tile tile = look(model, &kept, NULL, kept.rows, progress);
     const uint32_t lines = kind == HWL_FORWARD ? tile.rows : tile.cols;
     const uint32_t driven = kind == HWL_FORWARD ? tile.cols : tile.rows;
     hwl_drive(&tile, kind, order->ordinal, samples, codes, codes);
-    progress->ticks += samples * hwl_model_record(model, order->tile)->read_ticks;
+    take_ticks(model, progress, samples * hwl_model_record(model, order->tile)->read_ticks);
     hwl_grid *grid = &model->grids[order->tile][plane];
     if (model->scratch) {
         hwl_grid_refresh(&tile, model->simd, plane, grid, 0, tile.rows);
@@ -160,10 +200,11 @@ void hwl_model_read_cells(void *context, const hwl_order *order, const hwl_block
                           uint32_t average, int32_t *values, uint8_t *saturated, hwl_progress *progress)
 {
     hwl_model *model = context;
-    const hwl_tile tile = tile_for(model, order);
+    const hwl_tile kept = tile_for(model, order);
+    const hwl_tile tile = look(model, &kept, block->rows, block->row_count, progress);
     /* One line at a time, all of its cells together, along the shorter side of the block. */
     const uint32_t lines = block->row_count < block->col_count ? block->row_count : block->col_count;
-    progress->ticks += (uint64_t)lines * average * hwl_model_record(model, order->tile)->read_ticks;
+    take_ticks(model, progress, (uint64_t)lines * average * hwl_model_record(model, order->tile)->read_ticks);
     for (uint32_t i = 0; i < block->row_count; i++) {
         if (model->scratch) {
             hwl_read_cells_fast(&tile, model->simd, plane, order->ordinal, average, block->rows, block->cols,

@@ -159,7 +159,7 @@ void hwl_execute_part(hwl_chip *chip, const hwl_message *message, hwl_writer *an
         .progress = {.look = hwl_chip_look, .chip = chip, .work_between_looks = chip->work_between_looks},
     };
     memcpy(&part.head, message->body, message->length < sizeof part.head ? message->length : sizeof part.head);
-    part.order = (hwl_order){.tile = part.head.tile, .ordinal = part.head.ordinal};
+    part.order = (hwl_order){.tile = part.head.tile, .ordinal = part.head.ordinal, .part = part.head.part};
 
     chip->under_way = (hwl_under_way){1, part.head.id, part.head.part, chip->hooks.milliseconds(chip->hooks.context)};
     chip->stop = 0;

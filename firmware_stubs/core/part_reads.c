@@ -158,11 +158,10 @@ const hwl_part_kind hwl_part_read_cells = {
 
 static uint64_t snapshot_values(const hwl_message *message, const hwl_msg_describe_answer *tile, uint8_t *value_bytes)
 {
-    (void)tile;
     hwl_msg_snapshot asked;
     memcpy(&asked, message->body, sizeof asked);
     *value_bytes = 4;
-    return 4u * (uint64_t)asked.cells;
+    return (uint64_t)tile->state_words * asked.cells;
 }
 
 /* Both have the fields of SNAPSHOT. */
@@ -176,7 +175,7 @@ static uint16_t take_cells(hwl_part *part)
     }
     part->first_cell = asked.first;
     part->cells = asked.cells;
-    part->state = hwl_space_take(&part->space, 4u * (size_t)asked.cells, sizeof *part->state);
+    part->state = hwl_space_take(&part->space, (size_t)part->tile->state_words * asked.cells, sizeof *part->state);
     return part->state ? (uint16_t)HWL_ERROR_NONE
                        : hwl_too_large(part);
 }
@@ -193,7 +192,7 @@ static uint16_t snapshot_prepare(hwl_chip *chip, hwl_part *part)
 static uint16_t snapshot_run(hwl_chip *chip, hwl_part *part)
 {
     chip->array->get_state(chip->array->context, part->order.tile, part->first_cell, part->cells, part->state);
-    part->values = 4u * part->cells;
+    part->values = part->tile->state_words * part->cells;
     part->value_bytes = 4;
     part->value = (int32_t *)part->state;
     return HWL_ERROR_NONE;
@@ -214,11 +213,12 @@ static uint16_t restore_prepare(hwl_chip *chip, hwl_part *part)
     if (error != HWL_ERROR_NONE) {
         return error;
     }
-    const uint8_t *packed = hwl_tail_take(&part->tail, 4u * (uint64_t)part->cells, 4);
+    const uint32_t words = part->tile->state_words * part->cells;
+    const uint8_t *packed = hwl_tail_take(&part->tail, words, 4);
     if (!packed || !hwl_tail_is_whole(&part->tail)) {
-        return hwl_refuse(part, HWL_ERROR_LENGTH, "not four words for each cell");
+        return hwl_refuse(part, HWL_ERROR_LENGTH, "not as many words as the cells have");
     }
-    for (uint32_t n = 0; n < 4u * part->cells; n++) {
+    for (uint32_t n = 0; n < words; n++) {
         part->state[n] = hwl_get32(packed + 4u * (size_t)n);
     }
     return HWL_ERROR_NONE;

@@ -1,5 +1,7 @@
 #include "pulse.h"
 
+#include "see.h"
+
 uint64_t hwl_pulse_plain(hwl_tile *tile, uint64_t ordinal, const uint32_t *rows, const uint32_t *cols,
                          uint32_t col_count, const int16_t *counts, uint32_t row_begin, uint32_t row_end)
 {
@@ -17,6 +19,7 @@ uint64_t hwl_pulse_plain(hwl_tile *tile, uint64_t ordinal, const uint32_t *rows,
             fired += pulses;
         }
         tile->versions[row]++;
+        hwl_note_pulsed(tile, row);
     }
     return fired;
 }

@@ -2,19 +2,8 @@
 #ifndef HWL_PULSE_H
 #define HWL_PULSE_H
 
+#include "interpolate.h"
 #include "tile.h"
-
-/* Value of a table at `u` in [0, 1]. */
-static inline float hwl_interpolate(const float *table, uint32_t knots, float u)
-{
-    const float position = u * (float)(knots - 1u);
-    uint32_t knot = (uint32_t)position;
-    if (knot > knots - 2u) {
-        knot = knots - 2u;
-    }
-    const float fraction = position - (float)knot;
-    return table[knot] + fraction * (table[knot + 1u] - table[knot]);
-}
 
 /* The state after one pulse from the state `w`; `down` is 0 or 1, `xi` the pulse's Gaussian. */
 static inline float hwl_moved(const hwl_tile *tile, const hwl_cell *cell, float w, int down, float xi)
@@ -43,11 +32,16 @@ static inline void hwl_pulse_cell(const hwl_tile *tile, size_t index, int down, 
 {
     hwl_cell *cell = &tile->cells[index];
     const hwl_words words = hwl_words_at(key, (uint32_t)index, step);
-    const float moved = hwl_moved(tile, cell, tile->persistent[index], down, hwl_gaussian(words.word[0]));
+    const float before = tile->persistent[index];
+    const float moved = hwl_moved(tile, cell, before, down, hwl_gaussian(words.word[0]));
     tile->persistent[index] = moved;
-    tile->visible[index] = moved;
-    if (tile->write_noise) {
+    if (tile->write_memory != 0.0f) {
+        const float left = tile->write_memory * (tile->visible[index] - before);
+        tile->visible[index] = moved + (left + cell->write_noise * hwl_gaussian(words.word[1]));
+    } else if (tile->write_noise) {
         tile->visible[index] = moved + cell->write_noise * hwl_gaussian(words.word[1]);
+    } else {
+        tile->visible[index] = moved;
     }
     cell->pulses++;
 }

@@ -1,6 +1,7 @@
 #include "pulse_fast.h"
 
 #include "hits.h"
+#include "see.h"
 
 static uint32_t pulses_of(int16_t count)
 {
@@ -54,5 +55,8 @@ uint64_t hwl_pulse_fast(hwl_tile *tile, uint32_t simd, uint64_t ordinal, const u
         fired += pulses;
     }
     hwl_hits_apply(tile, simd, key, &hits);
+    for (uint32_t i = row_begin; i < row_end; i++) {
+        hwl_note_pulsed(tile, hwl_line(rows, i));
+    }
     return fired;
 }

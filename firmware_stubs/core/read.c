@@ -48,6 +48,7 @@ void hwl_read_plain(const hwl_tile *tile, uint32_t kind, uint32_t plane, uint64_
                 const uint32_t step = tile->first_sample + sample;
                 y = y + tile->output_noise * hwl_gaussian(hwl_words_at(key, line, step).word[0]);
             }
+            y = hwl_as_converted(tile, kind, line, y);
             const size_t out = (size_t)sample * lines + line;
             values[out] = hwl_convert(&tile->adc[kind], y, &saturated[out]);
         }
@@ -62,7 +63,8 @@ void hwl_read_cells_plain(const hwl_tile *tile, uint32_t plane, uint64_t ordinal
     const float lsb = tile->full_scale / (float)(1 << (tile->cell_bits - 2u));
     for (uint32_t i = row_begin; i < row_end; i++) {
         for (uint32_t j = 0; j < col_count; j++) {
-            const size_t cell = hwl_cell_index(tile, hwl_line(rows, i), hwl_line(cols, j));
+            const uint32_t row = hwl_line(rows, i);
+            const size_t cell = hwl_cell_index(tile, row, hwl_line(cols, j));
             const float exact = (float)hwl_read_grid(tile, plane, cell) * lsb;
             int32_t sum = 0;
             uint8_t any = 0;
@@ -71,6 +73,7 @@ void hwl_read_cells_plain(const hwl_tile *tile, uint32_t plane, uint64_t ordinal
                 if (tile->output_noise > 0.0f) {
                     y = y + tile->output_noise * hwl_gaussian(hwl_words_at(key, (uint32_t)cell, n).word[0]);
                 }
+                y = hwl_as_converted(tile, HWL_CELLS, row, y);
                 uint8_t one;
                 sum += hwl_convert(&tile->adc[HWL_CELLS], y, &one);
                 any |= one;

@@ -59,6 +59,15 @@ static inline int32_t hwl_convert(const hwl_adc *adc, float y, uint8_t *saturate
     return code > adc->code_max ? adc->code_max : code < -adc->code_max ? -adc->code_max : code;
 }
 
+/* What the converter of an output line makes of its input. */
+static inline float hwl_as_converted(const hwl_tile *tile, uint32_t kind, uint32_t line, float y)
+{
+    if (!tile->line_gains[kind]) {
+        return y;
+    }
+    return y * tile->line_gains[kind][line] + tile->line_offsets[kind][line];
+}
+
 #define HWL_INPUT_STEPS 64 /* a line with input noise carries 1/64 of a code */
 
 /* Device units x full input of one unit of a sum of grid values and carried codes. */

@@ -9,6 +9,8 @@ typedef struct batch {
     uint32_t count;
     uint32_t lanes[BATCH];
     float sums[BATCH]; /* on the read grid */
+    float gains[BATCH]; /* of the converters, if the tile's have any */
+    float offsets[BATCH];
     int32_t *values;
     uint8_t *saturated;
 } batch;
@@ -29,11 +31,20 @@ static void add_up(const batch *batch, uint32_t repeats, const int32_t *codes, c
 static void read_batch(const hwl_tile *tile, uint32_t simd, uint32_t key, uint32_t average, const batch *batch)
 {
     uint32_t lanes[BATCH + HWL_NOISE_GROUP], steps[BATCH + HWL_NOISE_GROUP];
-    float sums[BATCH], xi[BATCH + HWL_NOISE_GROUP];
+    float sums[BATCH], xi[BATCH + HWL_NOISE_GROUP], gains[BATCH], offsets[BATCH];
     int32_t codes[BATCH];
     uint8_t flags[BATCH];
     const float lsb = tile->full_scale / (float)(1 << (tile->cell_bits - 2u));
     const int noise = tile->output_noise > 0.0f;
+    const int errors = tile->line_gains[HWL_CELLS] != NULL;
+    const hwl_inputs inputs = {
+        .sums = sums,
+        .xi = noise ? xi : NULL,
+        .gains = errors ? gains : NULL,
+        .offsets = errors ? offsets : NULL,
+        .lsb = lsb,
+        .noise = tile->output_noise,
+    };
     const uint32_t count = batch->count, most = BATCH / count;
     for (uint32_t n = 0; n < count; n++) {
         batch->values[n] = 0;
@@ -47,12 +58,15 @@ static void read_batch(const hwl_tile *tile, uint32_t simd, uint32_t key, uint32
                 steps[repeat * count + n] = done + repeat;
                 sums[repeat * count + n] = batch->sums[n];
             }
+            for (uint32_t n = 0; errors && n < count; n++) {
+                gains[repeat * count + n] = batch->gains[n];
+                offsets[repeat * count + n] = batch->offsets[n];
+            }
         }
         if (noise) {
             hwl_noise(simd, key, repeats * count, lanes, 0xFFFFFFFFu, steps, xi, NULL);
         }
-        hwl_convert_fast(simd, &tile->adc[HWL_CELLS], repeats * count, sums, lsb, tile->output_noise,
-                         noise ? xi : NULL, codes, flags);
+        hwl_convert_fast(simd, &tile->adc[HWL_CELLS], repeats * count, &inputs, codes, flags);
         add_up(batch, repeats, codes, flags);
         done += repeats;
     }
@@ -77,6 +91,10 @@ static uint32_t take_cells(const hwl_tile *tile, uint32_t plane, uint32_t row, c
         }
         lanes[n] = (uint32_t)cell;
         sums[n] = (float)value;
+    }
+    for (uint32_t n = 0; tile->line_gains[HWL_CELLS] && n < taken; n++) {
+        batch->gains[batch->count + n] = tile->line_gains[HWL_CELLS][row];
+        batch->offsets[batch->count + n] = tile->line_offsets[HWL_CELLS][row];
     }
     batch->count += taken;
     return taken;

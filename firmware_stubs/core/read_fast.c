@@ -159,6 +159,8 @@ static void convert_block(const hwl_block *block, uint32_t simd, uint32_t key, u
     const hwl_tile *const tile = block->tile;
     const float lsb = hwl_sum_lsb(tile);
     const uint32_t count = block->end - block->begin;
+    const float *const gains = tile->line_gains[block->kind];
+    const float *const offsets = tile->line_offsets[block->kind];
     const int noise = tile->output_noise > 0.0f;
     if (noise) {
         for (uint32_t sample = 0; sample < block->samples; sample++) {
@@ -172,8 +174,15 @@ static void convert_block(const hwl_block *block, uint32_t simd, uint32_t key, u
     for (uint32_t sample = 0; sample < block->samples; sample++) {
         const size_t at = (size_t)(first + sample) * lines + block->begin;
         const size_t from = (size_t)sample * block->lines;
-        hwl_convert_fast(simd, &tile->adc[block->kind], count, block->sums + from, lsb, tile->output_noise,
-                         noise ? work->xi + from : NULL, values + at, saturated + at);
+        const hwl_inputs inputs = {
+            .sums = block->sums + from,
+            .xi = noise ? work->xi + from : NULL,
+            .gains = gains ? gains + block->begin : NULL,
+            .offsets = gains ? offsets + block->begin : NULL,
+            .lsb = lsb,
+            .noise = tile->output_noise,
+        };
+        hwl_convert_fast(simd, &tile->adc[block->kind], count, &inputs, values + at, saturated + at);
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include "api.h"
 #include "random.h"
+#include "terms.h"
 
 /* Parameters of one cell; the table of section 1 of the specification. */
 typedef struct hwl_cell {
@@ -59,6 +60,10 @@ typedef struct hwl_tile {
     int32_t dac_code_max;
     int32_t update_code_max;
     hwl_adc adc[3]; /* by hwl_read_kind */
+    float write_memory; /* share of the write noise that a pulse leaves; 0 makes it anew at each pulse */
+    const float *line_gains[3];   /* by hwl_read_kind, [output lines]: what each converter makes of its input; */
+    const float *line_offsets[3]; /* NULL for what it should. Cell reads use the converter of their row */
+    hwl_time *time; /* NULL where nothing changes with time */
 } hwl_tile;
 
 static inline size_t hwl_cell_index(const hwl_tile *tile, uint32_t row, uint32_t col)

@@ -1,6 +1,7 @@
 #include "update.h"
 
 #include "pulse.h"
+#include "see.h"
 
 uint64_t hwl_update_plain(hwl_tile *tile, uint64_t ordinal, const hwl_trains *trains, uint32_t row_begin,
                           uint32_t row_end)
@@ -32,6 +33,7 @@ uint64_t hwl_update_plain(hwl_tile *tile, uint64_t ordinal, const hwl_trains *tr
     }
     for (uint32_t row = row_begin; row < row_end; row++) {
         tile->versions[row]++;
+        hwl_note_pulsed(tile, row);
     }
     return fired;
 }

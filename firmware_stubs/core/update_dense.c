@@ -36,7 +36,7 @@ size_t hwl_dense_scratch(uint32_t cols)
 
 int hwl_dense_pays(const hwl_tile *tile, uint32_t simd, const hwl_trains *trains)
 {
-    if (simd != HWL_SIMD_AVX2 || tile->knots != 0u) {
+    if (simd != HWL_SIMD_AVX2 || tile->knots != 0u || tile->write_memory != 0.0f) {
         return 0;
     }
     const size_t words = (size_t)trains->samples * trains->words * tile->cols;

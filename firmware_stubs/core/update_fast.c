@@ -1,6 +1,7 @@
 #include "update_fast.h"
 
 #include "hits.h"
+#include "see.h"
 #include "update_dense.h"
 
 /* Columns that fire, listed slot by slot: of slot `s` of the chunk's unit `u` the entries from starts[32 u + s] to
@@ -123,16 +124,10 @@ static uint32_t update_row(const row_work *work, const hwl_trains *trains, hwl_c
     return fired;
 }
 
-uint64_t hwl_update_fast(hwl_tile *tile, uint32_t simd, uint64_t ordinal, const hwl_trains *trains,
-                         uint32_t row_begin, uint32_t row_end, void *scratch)
+/* With lists of hits. */
+static uint64_t update_sparse(hwl_tile *tile, uint32_t simd, uint32_t key, const hwl_trains *trains,
+                              uint32_t row_begin, uint32_t row_end, columns *list)
 {
-    const uint32_t key = hwl_tile_key(tile, ordinal, HWL_PURPOSE_PULSE);
-#if HWL_HAVE_AVX2
-    if (hwl_dense_pays(tile, simd, trains)) {
-        return hwl_update_dense(tile, key, trains, row_begin, row_end, scratch);
-    }
-#endif
-    columns *const list = scratch;
     hwl_hits hits;
     hwl_hits_begin(&hits);
     row_work work = {tile, simd, key, 0, &hits};
@@ -149,5 +144,27 @@ uint64_t hwl_update_fast(hwl_tile *tile, uint32_t simd, uint64_t ordinal, const 
         unit = chunk.end;
     }
     hwl_hits_apply(tile, simd, key, &hits);
+    return fired;
+}
+
+static uint64_t update(hwl_tile *tile, uint32_t simd, uint32_t key, const hwl_trains *trains, uint32_t row_begin,
+                       uint32_t row_end, void *scratch)
+{
+#if HWL_HAVE_AVX2
+    if (hwl_dense_pays(tile, simd, trains)) {
+        return hwl_update_dense(tile, key, trains, row_begin, row_end, scratch);
+    }
+#endif
+    return update_sparse(tile, simd, key, trains, row_begin, row_end, scratch);
+}
+
+uint64_t hwl_update_fast(hwl_tile *tile, uint32_t simd, uint64_t ordinal, const hwl_trains *trains,
+                         uint32_t row_begin, uint32_t row_end, void *scratch)
+{
+    const uint32_t key = hwl_tile_key(tile, ordinal, HWL_PURPOSE_PULSE);
+    const uint64_t fired = update(tile, simd, key, trains, row_begin, row_end, scratch);
+    for (uint32_t row = row_begin; row < row_end; row++) {
+        hwl_note_pulsed(tile, row);
+    }
     return fired;
 }

@@ -113,7 +113,8 @@ static void write_arena(void)
                                                  .cols = SMALL_COLS,
                                                  .longest_train = 255,
                                                  .reference = HWL_REFERENCE_CELL,
-                                                 .encodings = HWL_ENCODING_SEEDED | HWL_ENCODING_TRAINS};
+                                                 .encodings = HWL_ENCODING_SEEDED | HWL_ENCODING_TRAINS,
+                                                 .state_words = 4};
     for (uint32_t n = 0; n < SMALL_CELLS; n++) {
         arena.cells[n] = (hwl_cell){.up_a = 0.1f, .up_b = -0.1f, .down_a = -0.1f, .down_b = -0.1f,
                                     .bound_max = 1.0f, .bound_min = -1.0f, .write_noise = 0.01f};

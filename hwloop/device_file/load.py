@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from hwloop.device_file import text
+from hwloop.device_file.cells import read_cells
 from hwloop.device_file.explain import explain, nearest, short
 from hwloop.device_file.measured import MeasurementHeader
 from hwloop.device_file.models import Frozen
@@ -61,7 +62,11 @@ def load(name_or_path: str | os.PathLike[str]) -> DeviceFile:
             return override(load(base), dict(_option(option, name) for option in options))
         if path.suffix not in SUFFIXES:
             raise _unknown(name)
-    return parse(read_text(path), path.name)
+    device = parse(read_text(path), path.name)
+    if device.cells is None:
+        return device
+    table = device.cells
+    return device.with_cells(read_cells(table, path.parent, path.name), table.file)
 
 
 def _unknown(name: str) -> ConfigurationError:
@@ -170,6 +175,8 @@ def _validated(schema: type[_F], data: dict[str, Any], where: str) -> _F:
 def save(device: DeviceFile, path: str | os.PathLike[str]) -> None:
     """Write a device as YAML, or as JSON if the path ends so; `load` returns an equal one.
 
+    Its table of cells, if it has one, is written beside it.
+
     Raises:
         ConfigurationError: another suffix, or the file cannot be written.
     """
@@ -183,7 +190,10 @@ def save(device: DeviceFile, path: str | os.PathLike[str]) -> None:
         written = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     else:
         written = text.dump(content)
+    cells = device.measured_cells
     try:
+        if cells is not None and device.cells is not None:
+            (target.parent / device.cells.file).write_bytes(cells.content)
         target.write_text(written, encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{target}: cannot be written: {error.strerror}") from None

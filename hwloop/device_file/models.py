@@ -13,22 +13,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from hwloop.device_file.base import Frozen as Frozen
+from hwloop.device_file.base import Noise, Spread, Units
+from hwloop.device_file.dynamics import Drift, ReadNoise, Relaxation, Telegraph
 
 Floats = NDArray[np.float64]
-# Device units are of order 1. The limits catch values in other units, and keep all that is drawn
-# from them finite in float32.
-Units = Annotated[float, Field(ge=-100, le=100)]
-Spread = Annotated[float, Field(ge=0, le=10)]
-Noise = Annotated[float, Field(ge=0, le=1e6)]
-
-
-class Frozen(BaseModel):
-    """Base of everything in a device file: immutable, no unknown fields, no NaN or infinity."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class Reference(Frozen):
@@ -106,6 +97,11 @@ class StepModel(Frozen):
     """What a read sees after a pulse is `w + write_noise * step * xi`; `w` itself is kept. In
     units of `step`. aihwkit: `write_noise_std`."""
 
+    write_noise_memory: float = Field(default=0.0, ge=0, lt=1)
+    """Share `rho` of the write noise that the next pulse leaves: the noise after a pulse is `rho`
+    times that before it plus a fresh one, so that it correlates by `rho**n` over `n` pulses, and
+    its standard deviation is that of the fresh one divided by `sqrt(1 - rho**2)`."""
+
     corrupt_probability: float = Field(default=0.0, ge=0, le=1)
     """Share of cells that are stuck. aihwkit: `corrupt_devices_prob`."""
 
@@ -115,6 +111,18 @@ class StepModel(Frozen):
 
     reference: Reference | None = None
     """Reference plane, or None if the cells have none."""
+
+    relaxation: Relaxation | None = None
+    """Change after a pulse that grows with the logarithm of time, or None."""
+
+    drift: Drift | None = None
+    """Power law of the conductance after a pulse, or None."""
+
+    read_noise: ReadNoise | None = None
+    """Low-frequency noise of reads, or None."""
+
+    telegraph: Telegraph | None = None
+    """Random telegraph noise of reads, or None."""
 
     @model_validator(mode="after")
     def _range_is_open(self) -> StepModel:

@@ -7,9 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from hwloop.capabilities import Limits, PulseShape
+from hwloop.device_file.cells import Cells, CellTable, require
 from hwloop.device_file.fitted import FitBlock
 from hwloop.device_file.models import Frozen, Model
 
@@ -120,6 +121,40 @@ class DeviceFile(Header):
 
     fit: FitBlock | None = None
     """The fit that the model comes from, or None if it was not fitted here."""
+
+    cells: CellTable | None = None
+    """Table of measured cells, each of which is itself rather than drawn; None without one."""
+
+    _cells: Cells | None = PrivateAttr(default=None)
+
+    @property
+    def measured_cells(self) -> Cells | None:
+        """Table of cells, or None for a device without one.
+
+        Raises:
+            ConfigurationError: the device names a table, but was not loaded from a folder.
+        """
+        return None if self.cells is None else require(self._cells, self.name)
+
+    def with_cells(self, cells: Cells | None, file: str = "cells.csv") -> DeviceFile:
+        """Return the device with a table of cells, or without one.
+
+        Args:
+            cells: the table (`hwloop.device_file.cells.write_cells`), or None.
+            file: name of its file; `save` writes it beside the device file.
+        """
+        table = None
+        if cells is not None:
+            table = {"file": file, "sha256": hashlib.sha256(cells.content).hexdigest()}
+        content = self.content() | {"cells": table}
+        if cells is None:
+            provenance = content["provenance"]
+            content["provenance"] = {
+                k: v for k, v in provenance.items() if k.partition(".")[0] != "cells"
+            }
+        device = DeviceFile.model_validate(content)
+        device._cells = cells
+        return device
 
     @property
     def default_shape(self) -> str:

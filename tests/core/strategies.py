@@ -6,9 +6,65 @@ from hypothesis import strategies as st
 from hwloop.operations import Direction, Plane
 from hwloop_sim.periphery import Periphery, code_max
 from hwloop_sim.population import Population
+from hwloop_sim.terms import Terms
+
+TERMS = ("drift", "relaxation", "read noise", "telegraph")
 
 
-def population(rng, rows, cols, *, table=False, additive=False, cycle_noise=0.3, write_noise=0.0):
+def curve(rng, low, high):
+    """A level curve."""
+    return tuple(rng.uniform(low, high, rng.integers(2, 34)).astype(np.float32).tolist())
+
+
+def terms(rng, kinds):
+    """Terms of the given kinds, some of them large, with time constants from one tick on."""
+    numbers = {"level_low": -0.5, "level_scale": 0.9}
+    if "drift" in kinds:
+        numbers |= {
+            "drift_rate": 2.0 ** rng.integers(-20, 1),
+            "drift_spread": rng.choice([0.0, 0.3]),
+            "drift_zero": -1.5,
+            "drift_exponent": curve(rng, -0.02, 0.1),
+        }
+    if "relaxation" in kinds:
+        numbers |= {
+            "relaxation_rate": 2.0 ** rng.integers(-20, 1),
+            "relaxation_mean": curve(rng, -0.05, 0.05),
+            "relaxation_std": curve(rng, 0, 0.1),
+        }
+    if "read noise" in kinds:
+        octaves = int(rng.integers(1, 41))
+        numbers |= {
+            "noise_shift": int(rng.integers(0, 65 - octaves)),
+            "noise_weights": tuple(rng.uniform(0, 1, octaves).astype(np.float32).tolist()),
+            "noise_std": curve(rng, 0, 0.1),
+        }
+    if "telegraph" in kinds:
+        octaves = int(rng.integers(1, 41))
+        numbers |= {
+            "trap_octaves": octaves,
+            "trap_shift": int(rng.integers(0, 65 - octaves)),
+            "trap_last": int(rng.choice([0, 2**31, 2**32 - 1])),
+            "trap_filled": int(rng.choice([1, 2**31, 2**32 - 1])),
+            "trap_spread": 0.3,
+            "trap_mean": 0.4,
+            "trap_height": curve(rng, -0.2, 0.2),
+        }
+    return Terms(**numbers)
+
+
+def population(
+    rng,
+    rows,
+    cols,
+    *,
+    table=False,
+    additive=False,
+    cycle_noise=0.3,
+    write_noise=0.0,
+    write_memory=0.0,
+    kinds=(),
+):
     """A population with large steps, some stuck cells, and bounds that are reached."""
     shape = (rows, cols)
 
@@ -38,7 +94,14 @@ def population(rng, rows, cols, *, table=False, additive=False, cycle_noise=0.3,
         p[name][stuck] = 0
     p["bound_max"][stuck] = p["bound_min"][stuck] = p["initial"][stuck]
     p["initial_visible"] = p["initial"] + p["write_noise"]
-    return Population(**p, additive=additive, cycle_noise=cycle_noise, full_scale=2.0)
+    return Population(
+        **p,
+        additive=additive,
+        cycle_noise=cycle_noise,
+        full_scale=2.0,
+        write_memory=write_memory,
+        terms=terms(rng, kinds) if kinds else None,
+    )
 
 
 @st.composite
@@ -53,6 +116,8 @@ def populations(draw, most=40):
         additive=draw(st.booleans()),
         cycle_noise=draw(st.sampled_from([0.0, 0.3, 5.0])),
         write_noise=draw(st.sampled_from([0.0, 0.1])),
+        write_memory=draw(st.sampled_from([0.0, 0.0, 0.55])),
+        kinds=draw(st.one_of(st.just(()), st.sets(st.sampled_from(TERMS)).map(sorted))),
     )
 
 
@@ -70,6 +135,8 @@ def peripheries(draw):
         cell_adc_bits=draw(st.sampled_from([9, 12, 24])),
         cell_adc_range=draw(st.sampled_from([0.3, 4.0])),
         output_noise=draw(st.sampled_from([0.0, 0.06])),
+        gain_spread=draw(st.sampled_from([0.0, 0.0, 0.02])),
+        offset_spread=draw(st.sampled_from([0.0, 0.0, 0.01])),
         input_noise=input_noise,
         cell_bits=draw(st.sampled_from([16, 24])),
         update_bits=draw(st.sampled_from([2, 8, 24])),

@@ -40,7 +40,11 @@ def test_any_operations(data):
         "portable": Tile(population, periphery, **identity, form="portable"),
         "fast, 3 threads": Tile(population, periphery, **identity, threads=3),
     }
+    clock = 0
     for _ in range(data.draw(st.integers(1, 5))):
+        clock += data.draw(st.sampled_from([0, 1, 1000, 2**40]))
+        for tile in (oracle, *tiles.values()):
+            tile.begin(clock)
         name, arguments, keywords = data.draw(operations(*oracle.reference.shape, periphery))
         expected = getattr(oracle, name)(*arguments, **keywords)
         expected = expected if isinstance(expected, tuple) else (expected,)

@@ -198,7 +198,7 @@ def test_reads_see_every_change():
 def test_parts_of_operations():
     tiles = make_tiles(20, 40, Periphery(input_noise=0.02))
     for tile in tiles:
-        tile._struct.first_sample = 70000
+        tile._state.struct.first_sample = tile._state.seen.first_sample = 70000
     assert update(tiles, 5, 1.0, 0.5) > 0
     assert update(tiles, 5, 0.05, 0.5) > 0
     codes = sparse_codes(np.random.default_rng(1), 5, 40, 7, 0.2)

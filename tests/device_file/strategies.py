@@ -9,18 +9,37 @@ from hwloop.device_file import (
     Conductance,
     ConstantStep,
     DeviceFile,
+    Drift,
     ExponentialStep,
     LinearStep,
     PiecewiseStep,
     PowerStep,
+    ReadNoise,
     Reference,
+    Relaxation,
     SoftBounds,
+    Telegraph,
 )
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 spreads = st.floats(0, 2)
 signed = st.floats(-3, 3)
 positive = st.floats(1e-9, 1e3)
+seconds = st.floats(1e-9, 1e6)
+curves = st.lists(signed, min_size=1, max_size=4).map(tuple)
+magnitudes = st.lists(spreads, min_size=1, max_size=4).map(tuple)
+bands = {"shortest_seconds": st.floats(1e-9, 1), "longest_seconds": st.floats(1, 100)}
+relaxations = st.builds(Relaxation, onset_seconds=seconds, mean=curves, std=magnitudes)
+drifts = st.builds(Drift, onset_seconds=seconds, exponent=curves, exponent_spread=spreads)
+read_noises = st.builds(ReadNoise, **bands, std=magnitudes, slope=st.floats(0, 2))
+telegraphs = st.builds(
+    Telegraph,
+    **bands,
+    share=st.floats(0, 1),
+    height=curves,
+    height_spread=spreads,
+    filled=st.floats(0.01, 0.99),
+)
 
 
 def _common(with_reference: bool = True) -> dict[str, Any]:
@@ -44,6 +63,11 @@ def _common(with_reference: bool = True) -> dict[str, Any]:
         "cycle_noise": spreads,
         "cycle_noise_kind": st.sampled_from(["multiplicative", "additive"]),
         "write_noise": spreads,
+        "write_noise_memory": st.floats(0, 0.99),
+        "relaxation": st.none() | relaxations,
+        "drift": st.none() | drifts,
+        "read_noise": st.none() | read_noises,
+        "telegraph": st.none() | telegraphs,
         "corrupt_probability": st.floats(0, 1),
         "corrupt_range": st.none() | positive,
         "reference": st.none() | references,

@@ -15,7 +15,11 @@ from .strategies import device_files
 
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
 @given(device=device_files)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_load_returns_what_save_wrote(device: DeviceFile, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"device.{suffix}"
     device_file.save(device, path)
@@ -26,7 +30,7 @@ def test_load_returns_what_save_wrote(device: DeviceFile, suffix: str, tmp_path:
 
 
 @given(device=device_files)
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_granularity_and_states_are_positive(device: DeviceFile) -> None:
     assert device.granularity > 0
     assert device.states > 0

@@ -76,7 +76,7 @@ def build_native(binary, work, flags):
     return compile_all(["gcc"], flags, native_sources(), binary, work)
 
 
-def tile_capabilities(rows, cols, periphery):
+def tile_capabilities(rows, cols, periphery, state_words=4):
     p = periphery
     return TileCapabilities(
         rows=rows,
@@ -92,19 +92,22 @@ def tile_capabilities(rows, cols, periphery):
         update_encodings=("seeded", "trains"),
         generator="philox2x32-10",
         average_max=p.average_max,
+        state_words=state_words,
     )
 
 
 def capabilities(populations, periphery=None, *, configuration=CONFIGURATION, **changes):
     """What a chip of these tiles says of itself."""
     periphery = periphery or Periphery()
-    shapes = [p.reference.shape for p in populations]
     return Capabilities(
         **{
             "name": "a chip of a test",
             "kind": "virtual",
             "chip_id": "chip-1",
-            "tiles": tuple(tile_capabilities(*shape, periphery) for shape in shapes),
+            "tiles": tuple(
+                tile_capabilities(*p.reference.shape, periphery, 4 if p.terms is None else 8)
+                for p in populations
+            ),
             "operations": OPERATIONS,
             "configuration": configuration,
             **changes,

@@ -37,6 +37,7 @@ class Host:
     Attributes:
         hello: what the chip said when the session began.
         notices: messages that came unasked for.
+        clock: ticks of what was run, as far as a test adds them up.
     """
 
     def __init__(self, read_fd, write_fd):
@@ -46,6 +47,7 @@ class Host:
         self.acknowledged = 0
         self.notices = []
         self.hello = None
+        self.clock = 0
         self.ids = itertools.count(1)
         self._splitter = Splitter(_LONGEST)
         self._answers = []

@@ -28,7 +28,19 @@ SMALL = [
 ARM = ["-mcpu=cortex-m7", "-mthumb", "-mfloat-abi=hard", "-ffreestanding", "-O2"]
 
 
-MODEL = ("arena", "model", "pulse", "update", "read", "sums", "grid", "hits", "noise", "convert")
+MODEL = (
+    "arena",
+    "model",
+    "pulse",
+    "update",
+    "read",
+    "sums",
+    "grid",
+    "hits",
+    "noise",
+    "convert",
+    "see",
+)
 """How the names of the files of the array model begin, which emulated chips have and boards not."""
 
 

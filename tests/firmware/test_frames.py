@@ -103,14 +103,16 @@ def asserted(struct, places):
 def test_the_arena_has_one_layout(requires, tmp_path):
     requires("gcc", "it compares the layouts of the arena")
     records = arena.Head.STRUCT.size
-    facts = records + arena.RECORD_SLOTS * arena.RECORD_BYTES
+    clock = records + arena.RECORD_SLOTS * arena.RECORD_BYTES
+    facts = clock + arena.CLOCK_BYTES
     about = facts + arena.Facts.STRUCT.size
     limits = about + m.HelloAnswer.STRUCT.size
     shapes = limits + m.Configure.STRUCT.size
     places = [(p.name, p.offset, p.size) for p in arena.Head.PLACES]
     places += [(p.name, facts + p.offset, p.size) for p in arena.Facts.PLACES]
     places += [
-        ("records", records, facts - records),
+        ("records", records, clock - records),
+        ("clock", clock, facts - clock),
         ("about", about, limits - about),
         ("limits", limits, shapes - limits),
         ("shape", shapes, arena.HEADER_BYTES - shapes),
@@ -118,11 +120,14 @@ def test_the_arena_has_one_layout(requires, tmp_path):
     at = m.DescribeAnswer.STRUCT.size
     tile = [("about", 0, at)]
     arrays = ("persistent", "visible", "reference", "cells", "versions", "dose")
+    time = ("terms", "pulsed", "counted", "seen", "seen_at", "seen_of", "seen_versions", "ahead")
     for name, size in [
-        *((n, 8) for n in (*arrays, "up_table", "down_table", "read_ticks")),
+        *((n, 8) for n in (*arrays, "up_table", "down_table", "line_errors", *time)),
+        ("read_ticks", 8),
         *((n, 4) for n in ("knots", "additive", "write_noise", "cell_bits")),
         *((n, 4) for n in ("cycle_noise", "full_scale", "input_noise", "output_noise")),
         ("adc_range", 12),
+        ("write_memory", 4),
     ]:
         tile.append((name, at, size))
         at += size

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hwloop import operations as ops
 from hwloop.operations import Verdict
 from hwloop_sim.periphery import Periphery
-from tests.core.strategies import operations, peripheries, population, populations
+from tests.core.strategies import TERMS, operations, peripheries, population, populations
 from tests.firmware.chips import CONFIGURATION
 from tests.oracle.array_model import ArrayModel
 
@@ -45,10 +45,12 @@ def as_operation(kind, arguments, ordinal, average=1):
 
 
 def same(host, oracle, kind, arguments, keywords):
-    """Execute an operation on both, and compare what they answer."""
+    """Execute an operation on both, at the time of the chip, and compare what they answer."""
+    oracle.begin(host.clock)
     expected = getattr(oracle, kind)(*arguments, **keywords)
     result = host.run(as_operation(kind, arguments, **keywords))
     assert result.verdict is Verdict.APPLIED, host.error
+    host.clock += result.ticks
     if kind in ("vmm", "read_cells"):
         if expected[0].size:
             np.testing.assert_array_equal(result.values, expected[0])
@@ -58,6 +60,7 @@ def same(host, oracle, kind, arguments, keywords):
 
 
 def same_state(host, oracle):
+    oracle.begin(host.clock)
     state = host.run(ops.Snapshot(tile=0)).values
     np.testing.assert_array_equal(state, oracle.snapshot())
 
@@ -79,6 +82,8 @@ def test_every_operation_equals_the_oracle(bench, data):
         host.cutter.shapes = {"set": 0, "soft": 1}
         for operation in drawn:
             same(host, oracle, *operation)
+            waited = host.run(ops.Wait(tile=0, ticks=data.draw(st.sampled_from([0, 1, 2**40]))))
+            host.clock += waited.ticks
         same_state(host, oracle)
         np.testing.assert_array_equal(chip.pulses(), oracle.pulses)
 
@@ -106,11 +111,15 @@ def some_operations(rows, cols):
 
 
 @pytest.mark.parametrize("frame", [600, 65536])
-@pytest.mark.parametrize("table", [False, True], ids=["affine", "tabulated"])
-def test_operations_on_each_target(either, frame, table):
+@pytest.mark.parametrize(
+    ("table", "memory", "kinds"),
+    [(False, 0.0, ()), (True, 0.0, ()), (False, 0.55, TERMS)],
+    ids=["affine", "tabulated", "with terms"],
+)
+def test_operations_on_each_target(either, frame, table, memory, kinds):
     rng = np.random.default_rng(9)
-    cells = population(rng, 21, 34, table=table, write_noise=0.1)
-    periphery = Periphery(input_noise=0.05)
+    cells = population(rng, 21, 34, table=table, write_noise=0.1, write_memory=memory, kinds=kinds)
+    periphery = Periphery(input_noise=0.05, gain_spread=0.02 * bool(kinds), offset_spread=0.01)
     either.write(cells, periphery=periphery, seed=SEED)
     host = either.start().host
     host.prepare()
@@ -120,6 +129,7 @@ def test_operations_on_each_target(either, frame, table):
     for n, (kind, arguments) in enumerate(some_operations(21, 34)):
         extra = {"average": 3} if kind == "read_cells" else {}
         same(host, oracle, kind, arguments, extra | {"ordinal": 1000 + n})
+        host.clock += host.run(ops.Wait(tile=0, ticks=10**n)).ticks
     same_state(host, oracle)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from hwloop.operations import Direction, Plane
 from hwloop.random import Purpose, gaussian, operation_key, philox2x32, train_bits
+from tests.oracle.terms import seen
 
 F = np.float32
 
@@ -21,6 +22,12 @@ class ArrayModel:
         self.visible = population.initial_visible.copy()
         self.reference = population.reference.copy()
         self.pulses = np.zeros((self.rows, self.cols), np.uint32)
+        self.pulsed = np.zeros((self.rows, self.cols), np.uint64)
+        self.now = 0
+
+    def begin(self, clock):
+        """Section 5: the tick at which the next operation begins."""
+        self.now = clock
 
     # Section 1: cells
 
@@ -53,12 +60,17 @@ class ArrayModel:
         else:
             moved = w + step_size * (F(1) + s * xi)
         moved = clamp(moved, p.bound_min, p.bound_max)
-        seen = moved + p.write_noise * eta if np.any(p.write_noise != 0) else moved
+        after = moved
+        if p.write_memory != 0:
+            after = moved + (F(p.write_memory) * (self.visible - w) + p.write_noise * eta)
+        elif np.any(p.write_noise != 0):
+            after = moved + p.write_noise * eta
 
-        assert moved.dtype == seen.dtype == np.float32
+        assert moved.dtype == after.dtype == np.float32
         self.persistent = np.where(mask, moved, self.persistent)
-        self.visible = np.where(mask, seen, self.visible)
+        self.visible = np.where(mask, after, self.visible)
         self.pulses += mask
+        self.pulsed = np.where(mask, np.uint64(self.now), self.pulsed)
 
     # Section 3: operations
 
@@ -118,10 +130,12 @@ class ArrayModel:
         def q(w):
             return np.clip(round_half(w * scale).astype(np.int64), -most, most)
 
+        main = q(self.visible if self.population.terms is None else seen(self))
+        reference = q(self.reference)
         return {
-            Plane.MAIN: q(self.visible),
-            Plane.REFERENCE: q(self.reference),
-            Plane.DIFFERENCE: q(self.visible) - q(self.reference),
+            Plane.MAIN: main,
+            Plane.REFERENCE: reference,
+            Plane.DIFFERENCE: main - reference,
         }[plane]
 
     def vmm(self, direction, plane, codes, *, ordinal):
@@ -146,6 +160,7 @@ class ArrayModel:
         purpose = Purpose.OUTPUT_FORWARD if forward else Purpose.OUTPUT_BACKWARD
         lines = np.arange(grid.shape[0])[None, :]
         y = self.with_output_noise(y, self.key(ordinal, purpose), lines, samples)
+        y = self.as_converted(0 if forward else 1, y)
         bound = p.adc_range_forward if forward else p.adc_range_backward
         return convert(y, p.adc_bits, bound)
 
@@ -158,6 +173,7 @@ class ArrayModel:
         for n in range(average):
             y = self.read_grid(plane).astype(np.float32) * lsb
             y = self.with_output_noise(y, self.key(ordinal, Purpose.CELL_READ), cells, n)
+            y = self.as_converted(2, y.T).T
             codes, saturated = convert(y, p.cell_adc_bits, p.cell_adc_range)
             total += codes
             any_saturated |= saturated
@@ -169,9 +185,25 @@ class ArrayModel:
             return y
         return y + F(self.periphery.output_noise) * gaussian(philox2x32(key, lane, step)[0])
 
+    def as_converted(self, kind, y):
+        """What the converters of the output lines, along the last axis, make of their inputs."""
+        errors = self.periphery.line_errors(self.rows, self.cols, seed=self.seed, tile=self.index)
+        if errors is None:
+            return y
+        gains, offsets = errors[kind]
+        return y * gains + offsets
+
     def snapshot(self):
         planes = [p.view(np.uint32) for p in (self.persistent, self.visible, self.reference)]
-        return np.stack([*planes, self.pulses])
+        planes.append(self.pulses)
+        if self.population.terms is not None:
+            now = np.full_like(self.pulsed, self.now)
+            planes += [
+                w >> np.uint64(s) & np.uint64(2**32 - 1)
+                for w in (self.pulsed, now)
+                for s in (0, 32)
+            ]
+        return np.stack(planes).astype(np.uint32)
 
     @staticmethod
     def every(lines, count):
