@@ -273,9 +273,10 @@ class Restore(Operation):
     A persistent value outside its cell's bounds becomes the bound, as after a pulse.
 
     Attributes:
-        state: uint32, shape (4, rows, cols): bits of the float32 planes persistent, visible and
-        reference, and the
-            pulses counted per cell.
+        state: uint32, shape (`state_words` of the tile, rows, cols): bits of the float32 planes
+            persistent, visible and reference, and the pulses counted per cell; where cells change
+            with time also the tick of a cell's last pulse and the tick that it is, low words
+            before high words.
     """
 
     kind: ClassVar[str] = "restore"
@@ -322,6 +323,8 @@ class Result:
         saturated: bool, one per value, where the converter was at its bound; None without a read.
         fired: pulses given by the operation, all cells together.
         ticks: chip time it took, in ticks of `Capabilities.tick_seconds`.
+        distance: pulses between the state that an answer was made for and the nearest one that was
+            ever measured; None for what is no estimate. No part of a result's identity.
     """
 
     id: int = 0
@@ -330,6 +333,7 @@ class Result:
     saturated: NDArray[np.bool_] | None = None
     fired: int = 0
     ticks: int = 0
+    distance: int | None = None
 
     def __eq__(self, other: object) -> bool:
         """Results are equal if they carry the same, whatever their id."""

@@ -12,12 +12,12 @@ import yaml
 from hwloop.capabilities import Capabilities
 from hwloop.errors import ConfigurationError
 from hwloop.tape import Tape
+from hwloop.tape.stream import FILE as TAPE
 
 CONFIG = "config.yaml"
 CHIP = "chip.json"
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
-TAPE = "tape.bin"
 CHECKPOINTS = "checkpoints"
 REPORT = "report.html"
 
@@ -61,6 +61,11 @@ class Run:
         return (self.folder / SUMMARY).is_file()
 
     @property
+    def command(self) -> str:
+        """The command that made the run."""
+        return "hwloop device measure" if "plans" in self.config else "hwloop train"
+
+    @property
     def config(self) -> dict[str, Any]:
         """The configuration, as it reruns the run: `hwloop train runs/7/config.yaml`."""
         loaded = yaml.safe_load(self._text(CONFIG))
@@ -93,7 +98,7 @@ class Run:
         if not self.complete:
             raise ConfigurationError(
                 f"{self.folder} is not complete: it holds no {SUMMARY}",
-                remedy=f"hwloop train --resume {self.folder}",
+                remedy=f"{self.command} --resume {self.folder}",
             )
         summary: dict[str, Any] = json.loads(self._text(SUMMARY))
         return summary

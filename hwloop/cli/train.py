@@ -32,7 +32,12 @@ def train(
         typer.Option(metavar="FILE", help="Device preset or file, in place of the URL's."),
     ] = None,
     algorithm: Annotated[
-        str | None, typer.Option(metavar="NAME", help="c-ttv2 or sgd. (default: c-ttv2)")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="c-ttv2, ttv2, agad, e-rider, tiki-taka, residual, mixed-precision or sgd. "
+            "(default: c-ttv2)",
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -80,7 +85,7 @@ def train(
             )
         _run(None, resume, arm, as_json)
         return
-    _require_training_parts()
+    require_training_parts()
     from hwloop.experiments.config import load_config
 
     loaded = load_config(config, assignments or (), given)
@@ -92,7 +97,7 @@ def train(
 
 def _run(config: TrainConfig | None, folder: Path | None, arm: str | None, as_json: bool) -> None:
     """Train by a configuration into a new folder, or, without one, resume the run in the folder."""
-    _require_training_parts()
+    require_training_parts()
     from hwloop.cli.progress import display
     from hwloop.experiments.train import resume_run, train_run
 
@@ -152,7 +157,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2f} %"
 
 
-def _require_training_parts() -> None:
+def require_training_parts() -> None:
+    """Refuse to go on without the packages that training needs."""
     from importlib.util import find_spec
 
     missing = [name for name in ("torch", "matplotlib", "jinja2", "mlxtend") if not find_spec(name)]

@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwloop import device_file
-from hwloop.backend import AbortReport, CrossbarBackend, Ticket, open_backend
+from hwloop.backend import (
+    AbortReport,
+    CrossbarBackend,
+    LinkCounters,
+    Linked,
+    RemembersIds,
+    Ticket,
+    open_backend,
+)
 from hwloop.capabilities import Capabilities, Configuration, Limits
 from hwloop.crossbar.batch import Batch
 from hwloop.crossbar.tile import Tile
@@ -101,6 +109,7 @@ class Chip:
         guard: the limits in force, and the ledger.
         tape: the record.
         totals: operations, pulses and chip time so far.
+        first_id, next_id: ids of the first operation through this object, and of the next one.
     """
 
     def __init__(
@@ -115,13 +124,15 @@ class Chip:
     ) -> None:
         self.backend = backend
         own = backend.describe()
-        self._lowered = Lowered(own, lowerings)
-        self.capabilities: Capabilities = self._lowered.capabilities
         self.device: DeviceFile | None = None
         if device is not None:
             self.device = device_file.load(device)
         elif own.device is not None:
             self.device = device_file.override(device_file.load(own.device), own.device_overrides)
+        if self.device is not None:
+            own = own.model_copy(update={"granularity": self.device.granularity})
+        self._lowered = Lowered(own, lowerings)
+        self.capabilities: Capabilities = self._lowered.capabilities
         configuration = self.capabilities.configuration
         if self.device is not None:
             configuration = Configuration(
@@ -148,11 +159,16 @@ class Chip:
         self.guard = Guard(own, configuration, armed=armed)
         self.tape: TapeSink = tape if tape is not None else HashTape()
         self.totals = Totals()
-        self.next_id = 1
+        # Ids are unique for the life of an array, and some arrays outlive their hosts.
+        self.first_id = 1 + (backend.last_id if isinstance(backend, RemembersIds) else 0)
+        self.next_id = self.first_id
         self.next_ordinal = 1
         self._outstanding: deque[Submission] = deque()
         self._tiles = [Tile(self, i) for i in range(len(self.capabilities.tiles))]
         self._closed = False
+        # With what is in force, so that a replay needs no other file.
+        recorded = own.model_copy(update={"configuration": configuration})
+        self.tape.event({"chip": recorded.model_dump(mode="json")})
         self.submit([Configure(content_json=configuration.canonical())]).results()
 
     def __getitem__(self, index: int) -> Tile:
@@ -180,7 +196,6 @@ class Chip:
         """Close the chip; an interrupted or failed block aborts what is queued first."""
         if error is not None:
             self.abort()
-            self._outstanding.clear()
         self.close()
 
     @property
@@ -197,6 +212,11 @@ class Chip:
     def default_shape(self) -> str:
         """Name of the first pulse shape."""
         return next(iter(self.configuration.shapes))
+
+    @property
+    def link(self) -> LinkCounters | None:
+        """What has gone over the link to the array, None where there is no link."""
+        return self.backend.counters if isinstance(self.backend, Linked) else None
 
     @property
     def chip_seconds(self) -> float:
@@ -236,24 +256,28 @@ class Chip:
         ticks = round(seconds / self.capabilities.tick_seconds)
         self.submit([Wait(ticks=ticks, **self.identity())]).results()
 
-    def snapshot(self) -> list[NDArray[np.uint32]]:
-        """Return the whole state of each tile of a virtual array; leaves no trace on the tape."""
+    def snapshot(self, tiles: Sequence[int] | None = None) -> list[NDArray[np.uint32]]:
+        """Return the whole state of tiles (default: all) of a virtual array, beside the tape."""
         self.flush()
-        operations = [Snapshot(tile=i) for i in range(len(self))]
+        operations = [Snapshot(tile=i) for i in (range(len(self)) if tiles is None else tiles)]
         self._needs("snapshot")
         return [r.values for r in self.backend.wait(self.backend.submit(operations))]  # type: ignore[misc]
 
-    def restore(self, states: Sequence[NDArray[np.uint32]]) -> None:
-        """Write the whole state of each tile of a virtual array; leaves no trace on the tape."""
+    def restore(
+        self, states: Sequence[NDArray[np.uint32]], tiles: Sequence[int] | None = None
+    ) -> None:
+        """Write the whole state of tiles (default: the first) of a virtual array, beside the tape."""
         self.flush()
         self._needs("restore")
-        operations = [Restore(tile=i, state=state) for i, state in enumerate(states)]
+        numbers = range(len(states)) if tiles is None else tiles
+        operations = [Restore(tile=i, state=s) for i, s in zip(numbers, states, strict=True)]
         self.guard.admit(operations)
         self.backend.wait(self.backend.submit(operations))
 
     def abort(self) -> AbortReport:
         """Idle the lines at once, cut the operation under way short, and drop what is queued."""
         report = self.backend.abort()
+        self._outstanding.clear()
         self.tape.event({"abort": {"not_applied": list(report.not_applied)}})
         self.backend.clear()
         return report
@@ -285,6 +309,8 @@ class Chip:
                 totals.operations += 1
                 totals.pulses += result.fired
                 totals.ticks += result.ticks
+                if result.distance is not None:
+                    self.tape.event({"distance": result.distance, "operation": result.id})
             first._finish(results)
             if first is wanted:
                 return

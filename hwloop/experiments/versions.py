@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib import metadata
 
@@ -11,8 +12,9 @@ PACKAGES = ("hwloop", "numpy", "torch")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that compute, and the kind of CPU."""
-    found = {"python": platform.python_version(), "cpu": _cpu()}
+    """Return the versions of Python and of the packages that compute, kind and number of CPUs."""
+    cores = len(os.sched_getaffinity(0))
+    found = {"python": platform.python_version(), "cpu": _cpu(), "threads": str(cores)}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)

@@ -14,6 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from enum import Enum
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,9 @@ class RecordType(Enum):
     EVENT = b"E"
 
 
+_OPERATION, _OPERATION_CODE = struct.Struct("<IBQ"), ord(RecordType.OPERATION.value)
+_RESULT, _RESULT_CODE = struct.Struct("<IBQQ"), ord(RecordType.RESULT.value)
+
 _KIND_CODES: dict[type[Operation], int] = {cls: i for i, cls in enumerate(KINDS.values(), start=1)}
 _KIND_OF_CODE = {code: cls for cls, code in _KIND_CODES.items()}
 _DTYPES: dict[bytes, np.dtype[np.integer[Any]]] = {
@@ -50,26 +54,57 @@ _DTYPES: dict[bytes, np.dtype[np.integer[Any]]] = {
     b"4": np.dtype("<i4"),
     b"u": np.dtype("<u4"),
 }
+_INT8, _UINT32 = np.dtype(np.int8), np.dtype(np.uint32)
+_SHAPES = [struct.Struct(f"<ccB{ndim}I") for ndim in range(5)]
+_NARROW = ((b"1", _INT8), (b"2", np.dtype("<i2")))
+_RANGES = (
+    (b"1", "b", -(2**7), 2**7 - 1),
+    (b"2", "h", -(2**15), 2**15 - 1),
+    (b"4", "i", -(2**31), 2**31 - 1),
+)
+_FEW = 64
+"""Values of an array up to which Python is faster than numpy."""
+
+_HEAD = struct.Struct("<BQ")
+_ID = struct.Struct("<Q")
+_ID_TICKS = struct.Struct("<QQ")
+_FIELDS = {cls: (code, attrgetter("ordinal", *CONTENT[cls])) for cls, code in _KIND_CODES.items()}
+"""What an operation's content is made of: the code of its kind, and its ordinal and fields."""
 _ENUMS: dict[str, type[Direction] | type[Plane]] = {"direction": Direction, "plane": Plane}
 
 
+def _narrowest(array: IntArray) -> tuple[bytes, bytes]:
+    """Return the tag of the narrowest signed type that holds an array's values, and their bytes.
+
+    Much of a tape is made of arrays of ten values and of ten thousand: the first are faster in
+    Python, and for the others casts there and back are faster than a search for the extremes.
+    """
+    if array.ndim == 1 and array.size <= _FEW:
+        values = array.tolist()
+        low, high = min(values, default=0), max(values, default=0)
+        for tag, code, least, most in _RANGES:
+            if least <= low and high <= most:
+                return tag, struct.pack(f"<{len(values)}{code}", *values)
+    if array.dtype.kind == "u":
+        array = array.astype(np.int64)
+    whole = array.tobytes()
+    for tag, dtype in _NARROW:
+        narrow = array.astype(dtype)
+        if narrow.astype(array.dtype).tobytes() == whole:
+            return tag, narrow.tobytes()
+    return b"4", array.astype("<i4").tobytes()
+
+
 def _array_bytes(array: IntArray) -> bytes:
-    if array.dtype == np.uint32:
-        tag = b"u"
-    elif array.dtype == np.int8:
-        tag = b"1"
-    elif array.size == 0:
-        tag, array = b"1", array.astype(np.int8)
+    dtype = array.dtype
+    if dtype == _INT8:
+        tag, values = b"1", array.tobytes()
+    elif dtype == _UINT32:
+        tag, values = b"u", array.tobytes()
     else:
-        low, high = int(array.min()), int(array.max())
-        if low >= -128 and high <= 127:
-            tag, array = b"1", array.astype(np.int8)
-        elif low >= -32768 and high <= 32767:
-            tag, array = b"2", array.astype("<i2")
-        else:
-            tag, array = b"4", array.astype("<i4")
-    shape = struct.pack(f"<cB{array.ndim}I", tag, array.ndim, *array.shape)
-    return b"a" + shape + array.tobytes()
+        tag, values = _narrowest(array)
+    shape = array.shape
+    return _SHAPES[len(shape)].pack(b"a", tag, len(shape), *shape) + values
 
 
 def _value_bytes(value: Any) -> bytes:
@@ -110,27 +145,39 @@ def _take_value(raw: bytes, at: int) -> tuple[Any, int]:
 
 def operation_content(operation: Operation) -> bytes:
     """Return the canonical bytes of what an operation asks for: its ordinal, but not its id."""
-    head = struct.pack("<BQ", _KIND_CODES[type(operation)], operation.ordinal)
-    values = (_value_bytes(getattr(operation, name)) for name in CONTENT[type(operation)])
-    return head + b"".join(values)
+    code, fields = _FIELDS[type(operation)]
+    ordinal, *values = fields(operation)
+    return _HEAD.pack(code, ordinal) + b"".join(map(_value_bytes, values))
+
+
+def operation_frame(identity: int, content: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the record of an operation in three parts, the second being its content."""
+    return _framed(_OPERATION.pack(8 + len(content), _OPERATION_CODE, identity), content)
 
 
 def operation_payload(operation: Operation, content: bytes) -> bytes:
     """Return the payload of an operation's record, made of its id and its canonical content."""
-    return struct.pack("<Q", operation.id) + content
+    return _ID.pack(operation.id) + content
 
 
 def result_content(result: Result) -> bytes:
     """Return the canonical bytes of a result, its id and chip time left out."""
     saturated = result.saturated
-    marks = None if saturated is None or not saturated.any() else saturated.astype(np.int8)
-    head = struct.pack("<BQ", result.verdict, result.fired)
+    marks = None
+    if saturated is not None and 1 in saturated.tobytes():
+        marks = saturated.view(np.int8)
+    head = _HEAD.pack(result.verdict, result.fired)
     return head + _value_bytes(result.values) + _value_bytes(marks)
+
+
+def result_frame(identity: int, ticks: int, content: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the record of a result in three parts, the second being its content."""
+    return _framed(_RESULT.pack(16 + len(content), _RESULT_CODE, identity, ticks), content)
 
 
 def result_payload(result: Result, content: bytes) -> bytes:
     """Return the payload of a result's record, made of its id, chip time and canonical content."""
-    return struct.pack("<QQ", result.id, result.ticks) + content
+    return _ID_TICKS.pack(result.id, result.ticks) + content
 
 
 def decode_operation(payload: bytes) -> Operation:
@@ -179,8 +226,12 @@ def decode_result(payload: bytes) -> Result:
 
 def frame(kind: RecordType, payload: bytes) -> bytes:
     """Return a whole record."""
-    body = kind.value + payload
-    return len(payload).to_bytes(4, "little") + body + _CRC.pack(zlib.crc32(body))
+    return b"".join(_framed(_FRAME.pack(len(payload), ord(kind.value)), payload))
+
+
+def _framed(start: bytes, rest: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return the parts of a record; the check covers all but the length."""
+    return start, rest, _CRC.pack(zlib.crc32(rest, zlib.crc32(start[4:])))
 
 
 def split_records(raw: bytes | memoryview, at: int) -> Iterator[tuple[int, RecordType, bytes]]:

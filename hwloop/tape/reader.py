@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 from hwloop.errors import ReplayError
-from hwloop.operations import Operation, Result
+from hwloop.tape.entry import Entry
 from hwloop.tape.format import (
     MAGIC,
     TAPE_VERSION,
@@ -19,14 +18,6 @@ from hwloop.tape.format import (
     split_records,
 )
 from hwloop.tape.hashing import RunningHash
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An operation on a tape, with its result if there is one."""
-
-    operation: Operation
-    result: Result | None
 
 
 class Tape:

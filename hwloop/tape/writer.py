@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,13 +18,16 @@ from hwloop.tape.format import (
     RecordType,
     frame,
     operation_content,
-    operation_payload,
+    operation_frame,
     result_content,
+    result_frame,
     result_payload,
     split_records,
 )
 from hwloop.tape.hashing import RunningHash
 from hwloop.tape.reader import Tape
+
+_ID_BYTES = 8
 
 
 class TapeSink(Protocol):
@@ -88,8 +93,9 @@ class FileTape:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._file = os.open(path, flags, 0o644)
         self._hash = RunningHash()
-        self._expected: list[tuple[RecordType, bytes]] = []
+        self._expected: deque[tuple[RecordType, bytes]] = deque()
         self._matched = 0
+        self._taped: dict[int, int] = {}
         text = json.dumps({"tape_version": TAPE_VERSION, **header}, sort_keys=True)
         self._write(MAGIC + frame(RecordType.HEADER, text.encode()))
 
@@ -97,8 +103,10 @@ class FileTape:
     def resume(cls, path: Path, offset: int) -> FileTape:
         """Open the tape of an interrupted run for a repetition from a checkpoint.
 
-        What is recorded from `offset` on has to repeat, record by record; a difference raises
-        `ReplayError`. Behind the last whole record the tape grows again; a torn record is cut off.
+        What is recorded from `offset` on has to repeat, record by record but for ids; a difference
+        raises `ReplayError`. Behind the last whole record the tape grows again; a torn record is
+        cut off. An array that remembers ids is given new ones for what it executes again; on the
+        tape, an operation and its result keep the first.
         """
         tape = cls.__new__(cls)
         raw = path.read_bytes()
@@ -108,8 +116,9 @@ class FileTape:
         if before.end != offset:
             raise ReplayError(f"{path}: offset {offset} is not the end of a record")
         end = offset
-        tape._expected = []
+        tape._expected = deque()
         tape._matched = 0
+        tape._taped = {}
         for end, kind, payload in split_records(raw, offset):  # noqa: B007
             if kind in (RecordType.OPERATION, RecordType.RESULT):
                 tape._expected.append((kind, payload))
@@ -125,32 +134,38 @@ class FileTape:
     @property
     def repeating(self) -> bool:
         """Whether the records of an interrupted run are still being repeated."""
-        return self._matched < len(self._expected)
+        return bool(self._expected)
 
     def operations(self, operations: Iterable[Operation]) -> None:
         """Record operations; they are in the operating system's hands when this returns."""
-        frames = []
+        parts: list[bytes] = []
         for operation in operations:
             content = operation_content(operation)
             self._hash.operations.update(content)
-            payload = operation_payload(operation, content)
-            frames.append(self._record(RecordType.OPERATION, payload, operation.id))
-        self._write(b"".join(frames))
+            if self._expected:
+                self._repeat_operation(operation.id, content)
+            else:
+                parts += operation_frame(operation.id, content)
+        self._write(b"".join(parts))
 
     def results(self, results: Iterable[Result]) -> None:
         """Record results; they are in the operating system's hands when this returns."""
-        frames = []
+        parts: list[bytes] = []
         for result in results:
             content = result_content(result)
             self._hash.results.update(content)
-            payload = result_payload(result, content)
-            frames.append(self._record(RecordType.RESULT, payload, result.id))
-        self._write(b"".join(frames))
+            identity = self._taped.pop(result.id, result.id) if self._taped else result.id
+            if self._expected:
+                payload = result_payload(dataclasses.replace(result, id=identity), content)
+                self._repeat(RecordType.RESULT, payload, identity)
+            else:
+                parts += result_frame(identity, result.ticks, content)
+        self._write(b"".join(parts))
 
     def event(self, event: dict[str, Any]) -> None:
         """Record an event, as JSON; a repeated run's events are on its tape already."""
         if not self.repeating:
-            self._write(frame(RecordType.EVENT, json.dumps(event, sort_keys=True).encode()))
+            self._write(frame(RecordType.EVENT, json.dumps(event).encode()))
 
     def digest(self) -> str:
         """Return the hash over operations and results so far."""
@@ -163,17 +178,22 @@ class FileTape:
             os.close(self._file)
             self._file = -1
 
-    def _record(self, kind: RecordType, payload: bytes, operation_id: int) -> bytes:
-        if not self.repeating:
-            return frame(kind, payload)
-        if self._expected[self._matched] != (kind, payload):
+    def _repeat_operation(self, identity: int, content: bytes) -> None:
+        """Take an operation that is on the tape, maybe under another id."""
+        taped = self._expected[0][1][:8]
+        self._repeat(RecordType.OPERATION, taped + content, identity)
+        if int.from_bytes(taped, "little") != identity:
+            self._taped[identity] = int.from_bytes(taped, "little")
+
+    def _repeat(self, kind: RecordType, payload: bytes, identity: int) -> None:
+        if self._expected[0] != (kind, payload):
             raise ReplayError(
                 f"the repeated run differs from its tape at record {self._matched + 1} behind the "
-                f"checkpoint, {kind.name.lower()} {operation_id}",
+                f"checkpoint, {kind.name.lower()} {identity}",
                 remedy="resume with the library versions, options and data of the interrupted run",
             )
+        self._expected.popleft()
         self._matched += 1
-        return b""
 
     def _write(self, raw: bytes) -> None:
         view = memoryview(raw)

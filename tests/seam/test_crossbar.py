@@ -41,6 +41,17 @@ def test_the_verbs_speak_si() -> None:
     assert array.idled == 1
 
 
+def test_ids_begin_above_those_that_the_array_remembers() -> None:
+    class Remembering(BenchArray):
+        last_id = 41
+
+    with Chip(BenchArray()) as chip:
+        assert chip[0].new_read_cells().id == 1
+    with Chip(Remembering()) as chip:
+        assert chip[0].new_read_cells().id == chip.first_id == 42
+        assert chip[0].new_read_cells().id == 43
+
+
 def test_a_batch_is_one_submission_and_keeps_its_order() -> None:
     array = BenchArray()
     with Chip(array) as chip:

@@ -144,13 +144,19 @@ def test_equal_content_has_equal_bytes_whatever_its_type() -> None:
     assert operation_content(wide) == operation_content(narrow)
 
 
-def record(tape: FileTape | HashTape, first: int, last: int) -> None:
+def operation(i: int, id_offset: int = 1) -> Pulse:
+    counts = np.full((2, 2), i, np.int16)
+    return Pulse(tile=0, counts=counts, shape="set", id=i + id_offset, ordinal=i + 1)
+
+
+def result(i: int, id_offset: int = 1) -> Result:
+    return Result(id=i + id_offset, fired=4 * i, ticks=i)
+
+
+def record(tape: FileTape | HashTape, first: int, last: int, id_offset: int = 1) -> None:
     for i in range(first, last):
-        pulse = Pulse(
-            tile=0, counts=np.full((2, 2), i, np.int16), shape="set", id=i + 1, ordinal=i + 1
-        )
-        tape.operations([pulse])
-        tape.results([Result(id=i + 1, fired=4 * i, ticks=i)])
+        tape.operations([operation(i, id_offset)])
+        tape.results([result(i, id_offset)])
 
 
 @settings(max_examples=60, deadline=None)
@@ -205,6 +211,40 @@ def test_a_repetition_is_checked_and_then_goes_on(tmp_path: Path) -> None:
     assert Tape(path).hash() == again.digest() == whole.digest()
     assert len(Tape(path)) == 8
     assert not Tape(path).torn
+
+
+def test_what_is_repeated_under_new_ids_keeps_its_ids_on_the_tape(tmp_path: Path) -> None:
+    path = tmp_path / "tape"
+    tape = FileTape(path, {})
+    record(tape, 0, 3)
+    checkpoint = tape.offset
+    record(tape, 3, 6)
+    tape.operations([operation(6)])  # whose result an interruption has lost
+    tape.close()
+    again = FileTape.resume(path, checkpoint)
+    record(again, 3, 6, id_offset=11)
+    again.operations([operation(6, 11), operation(7, 11)])
+    again.results([result(6, 11), result(7, 11)])
+    record(again, 8, 9, id_offset=11)
+    again.close()
+    entries = list(Tape(path))
+    assert [entry.operation.id for entry in entries] == [1, 2, 3, 4, 5, 6, 7, 18, 19]
+    assert [entry.result.fired for entry in entries if entry.result] == list(range(0, 36, 4))
+    whole = HashTape()
+    record(whole, 0, 9)
+    assert Tape(path).hash() == again.digest() == whole.digest()
+
+
+def test_results_of_other_operations_are_no_repetition(tmp_path: Path) -> None:
+    tape = FileTape(tmp_path / "tape", {})
+    checkpoint = tape.offset
+    tape.operations([operation(1), operation(2)])
+    tape.results([result(1), result(2)])
+    tape.close()
+    again = FileTape.resume(tmp_path / "tape", checkpoint)
+    again.operations([operation(1, 20), operation(2, 20)])
+    with pytest.raises(ReplayError, match="differs from its tape at record 3"):
+        again.results([Result(id=22, fired=4, ticks=1)])
 
 
 def test_a_repetition_that_differs_is_refused(tmp_path: Path) -> None:
