@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 from collections.abc import Iterable, Sequence
 
 from hwloop import operations as ops
-from hwloop.backend import AbortReport, Ticket
+from hwloop.backend import AbortReport, ChipCounters, LinkCounters, Ticket
 from hwloop.capabilities import Capabilities, Configuration
 from hwloop.errors import CrossbarError, DeviceError, LinkError, OutcomeUnknownError
 from hwloop_wire import messages as m
@@ -20,11 +21,14 @@ from hwloop_wire.describing import shape_entries
 from hwloop_wire.frames import Message
 from hwloop_wire.layout import MessageError
 from hwloop_wire.link import Opener
-from hwloop_wire.losses import loss_error, settle
+from hwloop_wire.log import named, text_of
+from hwloop_wire.losses import by_verdict, loss_error, settle
 from hwloop_wire.observer import Loss, Observer
 from hwloop_wire.pending import PartRequest, Pending, not_applied
 from hwloop_wire.results import PartResult
-from hwloop_wire.session import Counters, Request
+from hwloop_wire.session import Request
+
+logger = logging.getLogger(__name__)
 
 _FIRST_FAILURE_OF_HARDWARE = ErrorCode.COMPLIANCE
 
@@ -63,7 +67,6 @@ class WireBackend(Observer):
         self._armed = False
         self._configuration: Configuration | None = None
         self._configuration_lost = False
-        self._base: int | None = None
         self._aborted: list[tuple[Pending, ops.Result]] = []
         self._client = Client(opener, self, timeout=timeout)
         self._control = Control(self._client)
@@ -78,9 +81,19 @@ class WireBackend(Observer):
         self._cutter = Cutter(self._capabilities.tiles, *self._control.body_limits)
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> LinkCounters:
         """What went over the link."""
         return self._client.counters
+
+    def chip_counters(self) -> ChipCounters:
+        """Ask the chip for what went over the link."""
+        status = self._control.status()
+        return ChipCounters(
+            frames_good=status.frames_good,
+            frames_bad=status.frames_bad,
+            frames_duplicate=status.frames_duplicate,
+            frames_stale=status.frames_stale,
+        )
 
     @property
     def last_id(self) -> int:
@@ -117,7 +130,7 @@ class WireBackend(Observer):
         requests: list[Request] = []
         for n, operation in enumerate(operations):
             if not isinstance(operation, ops.Configure):
-                requests += self._requests(Pending(operation, self._identity(operation), ticket))
+                requests += self._requests(Pending(operation, ticket))
                 continue
             self._client.post(requests)
             requests = []
@@ -167,6 +180,7 @@ class WireBackend(Observer):
             aborted, self._aborted = self._aborted, []
         partial = next((r for _, r in aborted if r.verdict is ops.Verdict.PARTIAL), None)
         dropped = [p.operation.id for p, r in aborted if r.verdict is ops.Verdict.NOT_APPLIED]
+        logger.info("aborted; not applied: %s", named(dropped) if dropped else "nothing")
         return AbortReport(partial, tuple(dropped))
 
     def clear(self) -> None:
@@ -200,6 +214,8 @@ class WireBackend(Observer):
             concerned = settle(loss)
             for pending in concerned:
                 self.verdicts[pending.operation.id] = pending.verdict()
+            for verdict, ids in by_verdict(concerned).items():
+                logger.warning("%s: %s", named(ids), text_of(verdict))
             if loss.hello is not None:
                 self._armed = False
                 self._configuration_lost = True
@@ -258,8 +274,11 @@ class WireBackend(Observer):
             verdict=result.verdict,
             remedy="look at the first error, then clear()" if code == ErrorCode.LATCHED else "",
         )
-        if code not in (ErrorCode.LATCHED, ErrorCode.ABORTED) and not self._latched:
+        if code != ErrorCode.ABORTED and not self._latched:
             self._unexplained = error
+        logger.warning(
+            "operation %d: %s: %s", pending.operation.id, text_of(result.verdict), error.message
+        )
         self._fail(pending.ticket, error, pending.operation.id)
 
     def _garbled(self, pending: Pending, error: MessageError) -> None:
@@ -267,6 +286,9 @@ class WireBackend(Observer):
         with self._lock:
             self.verdicts[pending.operation.id] = unknown
             link = LinkError(f"the answer to {pending.operation.kind}: {error}", verdict=unknown)
+            logger.error(
+                "operation %d: %s: %s", pending.operation.id, text_of(unknown), link.message
+            )
             self._fail(pending.ticket, link, pending.operation.id)
 
     # --- failures -----------------------------------------------------------------------------
@@ -299,41 +321,31 @@ class WireBackend(Observer):
         if error is self._unexplained and not self._client.broken:
             self._unexplained = None
             try:
-                detail = self._control.status().detail
+                status = self._control.status()
             except (LinkError, DeviceError):
-                detail = ""
-            if detail:
-                error.message += f": {detail}"
+                return error
+            reasons = (error_text(status.failed_error), status.detail)
+            error.message += "".join(f": {r}" for r in reasons if r and r not in error.message)
         return error
 
     # --- what goes out ------------------------------------------------------------------------
 
-    def _identity(self, operation: ops.Operation) -> int:
-        """Return the id that the chip knows an operation by.
-
-        It is the operation's own, unless the host counts from 1 though the chip has seen more.
-        """
-        if operation.repeat is not ops.OperationClass.CONSUMING:
-            return operation.id + (self._base or 0)
-        if self._base is None:
-            self._base = self.last_id if operation.id <= self.last_id else 0
-        return operation.id + self._base
-
     def _requests(self, pending: Pending) -> list[Request]:
         operation = pending.operation
-        parts = self._cutter.cut(operation, pending.identity)
+        parts = self._cutter.cut(operation, operation.id)
         pending.parts = len(parts)
         requests: list[Request] = []
         if pending.consuming and not isinstance(operation, ops.Wait) and not self._armed:
             self._armed = True
             requests.append(self._arm_request())
-        consuming = pending.identity if pending.consuming else 0
+        consuming = operation.id if pending.consuming else 0
         for number, part in enumerate(parts):
             requests.append(
                 PartRequest(
                     *part,
                     done=functools.partial(self._answered, pending, number),
                     identity=consuming,
+                    operation=operation.id,
                     pending=pending,
                     part=number,
                 )
@@ -362,8 +374,10 @@ class WireBackend(Observer):
             refusal = DeviceError(f"configure: not a configuration: {error}")
             self._fail(ticket, refusal, operation.id)
         except CrossbarError as error:
+            logger.warning("operation %d: not applied: configure: %s", operation.id, error.message)
             self._fail(ticket, error, operation.id)
         else:
+            logger.info("configuration %016x is installed", configuration.hash())
             with self._lock:
                 self._configuration = configuration
                 entries = shape_entries(configuration)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from hwloop.backend import LinkCounters
 from hwloop.errors import ConfigurationError, LinkError
 from hwloop.operations import Verdict
 from hwloop_wire.aborting import Abort
@@ -16,6 +19,7 @@ from hwloop_wire.frames import Frame, Message, encode
 from hwloop_wire.handshake import Handshake
 from hwloop_wire.layout import MessageError
 from hwloop_wire.link import LinkClosedError, Opener, Waker
+from hwloop_wire.log import named
 from hwloop_wire.messages import (
     Aborted,
     Busy,
@@ -29,7 +33,9 @@ from hwloop_wire.messages import (
 )
 from hwloop_wire.observer import Loss, Observer
 from hwloop_wire.pacing import FIRST_TIMEOUT, LONGEST_TIMEOUT
-from hwloop_wire.session import Counters, HostSession, Request
+from hwloop_wire.session import HostSession, Request
+
+logger = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 1.0
 _LONGEST_WAIT = 0.5
@@ -55,7 +61,7 @@ class Client:
     def __init__(self, opener: Opener, observer: Observer, *, timeout: float = 5.0) -> None:
         self.timeout = timeout
         self.keep_alive = KEEP_ALIVE_SECONDS
-        self.counters = Counters()
+        self.counters = LinkCounters()
         self._opener = opener
         self._observer = observer
         self._waker = Waker()
@@ -65,7 +71,8 @@ class Client:
         self._leaving = self._closing = False
         self._abort = Abort()
         self._dropped: list[Request] = []
-        self._heard = 0.0
+        self._heard = self._noticed = 0.0
+        self._answered_before = -1
         self._pending = 0
         self._link: FrameLink | None = None
         try:
@@ -95,7 +102,7 @@ class Client:
     def check(self) -> None:
         """Raise the `LinkError` of a link that has failed."""
         if self._broken is not None:
-            raise _copy(self._broken)
+            raise copy.copy(self._broken)
 
     def post(self, requests: Sequence[Request]) -> None:
         """Send requests, in order; returns at once.
@@ -127,7 +134,7 @@ class Client:
             while not answers:
                 self._changed.wait()
         if isinstance(answers[0], LinkError):
-            raise _copy(answers[0])
+            raise copy.copy(answers[0])
         return answers[0]
 
     def abort(self) -> list[Request]:
@@ -187,6 +194,7 @@ class Client:
             except LinkClosedError as error:
                 self._detach()
                 self._cause = error
+                logger.warning("%s; in flight: %s", error, _named(self.session.in_flight))
             except LinkError as error:
                 self._break(error)
             except Exception as error:  # a worker that dies would leave everybody waiting
@@ -207,7 +215,8 @@ class Client:
             self._heard = now
         self._pending = link.pending
         if now - self._heard > self.timeout:
-            raise LinkError(f"{link.name}: silent for {self.timeout:g} s", retryable=True)
+            how = "silent" if now - self._noticed > self.timeout else "no answer"
+            raise LinkError(f"{link.name}: {how} for {self.timeout:g} s", retryable=True)
         if session.idle and now - link.spoke >= self.keep_alive:
             session.waiting.append(_status())
             return
@@ -224,11 +233,14 @@ class Client:
         for frame in frames:
             if frame.epoch != self.hello.epoch:
                 continue  # of another session, so no sign of life in this one
-            self._heard = now
+            self._noticed = now
+            answered = self.session.answered
             try:
                 again += self._take(frame, now)
             except MessageError:
                 self.counters.frames_bad += 1
+            if self.session.answered != answered:
+                self._heard = now
         if self.counters.frames_bad != bad:
             again += self.session.spoilt(now)
         for raw in again:
@@ -249,6 +261,7 @@ class Client:
                 self._abort.begin()
                 self._dropped = list(session.waiting)
                 session.waiting.clear()
+                logger.info("abort %d; dropped: %s", self._abort.number, _named(self._dropped))
             if session.idle:
                 self._changed.notify_all()
             return not self._closing
@@ -269,11 +282,14 @@ class Client:
             return session.receive(frame, now)
         for message in frame.messages if frame.kind == Kind.NOTICE else ():
             if message.type == Busy.NUMBER:
+                self._heard = now
                 session.busy(now)
             elif message.type == Aborted.NUMBER:
                 self._take_aborted(Aborted.unpack(message.body))
             elif message.type == Tripped.NUMBER:
-                self._observer.on_trip(Tripped.unpack(message.body))
+                notice = Tripped.unpack(message.body)
+                logger.warning("the chip went idle: %s", error_text(notice.error))
+                self._observer.on_trip(notice)
         return []
 
     def _send_abort(self, link: FrameLink, now: float) -> None:
@@ -287,12 +303,17 @@ class Client:
             if notice.number == self._abort.number:
                 self._abort.due = None
                 self._changed.notify_all()
+                what = named([notice.id]) if notice.id else "nothing"
+                logger.info(
+                    "abort %d: cut %s short after %d pulses", notice.number, what, notice.fired
+                )
 
     def _break(self, error: LinkError) -> None:
         """Give up for now: what is in flight may still be answered, after `recover`."""
         in_flight = self.session.in_flight
         if any(request.identity for request in in_flight):
             error.verdict = Verdict.UNKNOWN
+        logger.error("%s; in flight: %s", error.message, _named(in_flight))
         self._lose(Loss(error, in_flight, self._unsent()), broken=error)
 
     def _lost_session(self, link: FrameLink, refusal: Error) -> None:
@@ -311,6 +332,8 @@ class Client:
         unsent = self._unsent()
         self.session = self._begin(link, hello)
         error = LinkError(f"{link.name}: the chip {what}")
+        lost = _named(old.in_flight), _named(unsent)
+        logger.warning("%s; in flight: %s; not sent: %s", error.message, *lost)
         self._lose(Loss(error, old.in_flight, unsent, hello, rebooted))
 
     def _unsent(self) -> list[Request]:
@@ -356,10 +379,18 @@ class Client:
         """Open the link again and go on in the session: it settles what was lost."""
         deadline = time.monotonic() + self.timeout
         wait = FIRST_TIMEOUT
+        # A link that was opened again and is lost again without an answer is still as silent.
+        in_vain, heard = self.session.answered == self._answered_before, self._heard
+        self._answered_before = self.session.answered
+        if in_vain:
+            time.sleep(wait)
         while True:
             try:
                 link = self._attach()
+                self._heard = heard if in_vain else self._heard
                 link.accept(self.hello.frame_bytes)
+                in_flight = _named(self.session.in_flight)
+                logger.info("%s: open again; in flight: %s", link.name, in_flight)
                 return link
             except (LinkClosedError, ConfigurationError) as error:
                 if self._closing or time.monotonic() > deadline:
@@ -374,6 +405,8 @@ class Client:
     def _begin(self, link: FrameLink, hello: HelloAnswer) -> HostSession:
         link.accept(hello.frame_bytes)
         self._heard = time.monotonic()
+        about = hello.epoch, hello.chip_id, hello.boot, hello.intent_id
+        logger.info("%s: session %08x with %r, boot %d, last operation begun %d", link.name, *about)
         return HostSession(hello, link.bytes_of, self.counters)
 
 
@@ -382,12 +415,5 @@ def _status() -> Request:
     return Request(Status.NUMBER, b"", StatusAnswer.STRUCT.size, lambda answer: None)
 
 
-def _copy(error: LinkError) -> LinkError:
-    """Return an error that can be raised once more."""
-    return LinkError(
-        error.message,
-        remedy=error.remedy,
-        operation_id=error.operation_id,
-        verdict=error.verdict,
-        retryable=error.retryable,
-    )
+def _named(requests: Iterable[Request]) -> str:
+    return named(request.operation for request in requests)

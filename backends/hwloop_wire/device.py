@@ -16,6 +16,8 @@ from hwloop_wire.frames import Frame, Message, encode, frame_bytes
 from hwloop_wire.layout import Body, MessageError
 
 _PART_NUMBERS = {part.NUMBER for part in m.PARTS}
+_FIXED = (m.Describe, m.Status, m.ReadConfiguration, m.Arm, m.Idle, m.Clear, m.Bye)
+"""Control messages of one length."""
 _SHAPES_MAX = 1024
 
 
@@ -78,13 +80,12 @@ class Device:
         tasks = [self._read(message) for message in frame.messages]
         length = frame_bytes(task.answer_length for task in tasks)
         bounds = self.bounds
-        if (
-            len(self._cache) >= bounds.cache_frames
-            or self._cache_bytes + length > bounds.cache_bytes
-            or length > bounds.frame_bytes
-        ):
+        if length > bounds.frame_bytes:
+            return refusal(frame, ErrorCode.LENGTH, bounds.frame_bytes)
+        full = len(self._cache) >= bounds.cache_frames
+        if full or self._cache_bytes + length > bounds.cache_bytes:
             self.refused += 1
-            return refusal(frame, ErrorCode.WINDOW, 0)
+            return refusal(frame, ErrorCode.WINDOW, bounds.cache_bytes)
         epoch = self.epoch
         answers = [task.run() for task in tasks]
         raw = encode(Frame(Kind.ANSWER, epoch, frame.sequence, frame.sequence, answers))
@@ -117,11 +118,12 @@ class Device:
             self._acknowledged += 1
             self._cache_bytes -= len(self._cache.pop(self._acknowledged, b""))
 
-    def _hello(self, body: bytes) -> bytes | None:
+    def _hello(self, body: bytes) -> bytes:
         try:
             hello = m.Hello.unpack(body)
         except MessageError:
-            return None
+            error = m.Error(value=m.Hello.STRUCT.size, error=ErrorCode.LENGTH, type=1)
+            return encode(Frame(Kind.ANSWER, 0, 0, 0, [_message(error)]))
         if hello.dictionary != m.DICTIONARY:
             error = m.Error(value=m.DICTIONARY, error=ErrorCode.DICTIONARY, type=1)
             return encode(Frame(Kind.ANSWER, 0, 0, 0, [_message(error)]))
@@ -169,10 +171,8 @@ class Device:
             asked = self.executor.decoder.decode(message.type, message.body)
         except PartError as refused:
             error = refused
-            try:
-                head = m.Part.unpack(message.body)
-            except MessageError:
-                return self._refused(message, error)
+            # What is missing of a part that is too short counts as zeros.
+            head = m.Part.unpack(message.body.ljust(m.Part.STRUCT.size, b"\0"))
             return _Task(lambda: _message(self.executor.refuse(error, head)), m.Result.STRUCT.size)
         return _Task(lambda: self._execute(asked), asked.answer_length)
 
@@ -192,6 +192,9 @@ class Device:
     def _read_control(self, message: Message) -> _Task:
         body = message.body
         executor = self.executor
+        known = m.TYPES.get(message.type)
+        if known in _FIXED and len(body) != known.STRUCT.size:
+            raise MessageError(f"{len(body)} bytes, expected {known.STRUCT.size}")
         error_size = m.Error.STRUCT.size
         if message.type == m.Describe.NUMBER:
             index = m.Describe.unpack(body).tile
@@ -253,19 +256,18 @@ class Device:
         )
 
     def _read_configuration(self, asked: m.ReadConfiguration) -> Message:
-        installed = asked.table == Table.INSTALLED
-        configuration = self.executor.configuration
-        if configuration is None or not installed:
-            configuration = self.executor.capabilities.configuration
-            if installed:
-                return _error(ErrorCode.CONFIGURATION, m.ReadConfiguration.NUMBER)
-        entries = describing.shape_entries(configuration)
+        if asked.table not in (Table.OFFERED, Table.INSTALLED):
+            return _error(ErrorCode.RANGE, m.ReadConfiguration.NUMBER)
+        offered = self.executor.capabilities.configuration
+        installed = self.executor.configuration if asked.table == Table.INSTALLED else None
+        configuration = offered if asked.table == Table.OFFERED else installed
+        entries = [] if configuration is None else describing.shape_entries(configuration)
         wanted = entries[asked.first : asked.first + asked.shapes]
         head = m.ReadConfigurationAnswer(
-            configuration=configuration.hash() if installed else 0,
+            configuration=0 if installed is None else installed.hash(),
             shapes=len(wanted),
             total=len(entries),
-            **describing.limit_fields(configuration.limits),
+            **describing.limit_fields((configuration or offered).limits),
         )
         return _message(head, b"".join(entry.pack() for entry in wanted))
 
@@ -282,8 +284,10 @@ class Device:
     def _arm(self, arm: m.Arm) -> Message:
         code = ErrorCode.LATCHED
         if not self.executor.latched:
-            code = ErrorCode.RANGE if arm.armed and not arm.deadman_ms else self.executor.arm(arm)
-            self.deadman_ms = arm.deadman_ms
+            fine = arm.armed == 0 or (arm.armed == 1 and arm.deadman_ms)
+            code = self.executor.arm(arm) if fine else ErrorCode.RANGE
+            if code is ErrorCode.NONE:
+                self.deadman_ms = arm.deadman_ms
         return self._outcome(code, m.Arm)
 
     def _outcome(self, code: ErrorCode, message: type[Body]) -> Message:

@@ -9,8 +9,10 @@ import contextlib
 import json
 import os
 import pty
+import queue
 import select
 import subprocess
+import sys
 import threading
 import tty
 from collections.abc import Callable
@@ -22,7 +24,7 @@ from hwloop.backend import split_url
 from hwloop.capabilities import Capabilities
 from hwloop.errors import ConfigurationError, LinkError
 from hwloop_sim import periphery, population
-from hwloop_wire import arena, firmware_build
+from hwloop_wire import arena, firmware_build, with_parent
 from hwloop_wire.backend import WireBackend
 from hwloop_wire.describing import CHIP_ID_BYTES, shortened
 from hwloop_wire.link import READ_BYTES, Link, Opener, StreamLink, Waker, open_serial
@@ -162,8 +164,7 @@ class EmulatedChip:
             *("-kernel", image, "-nodefaults", "-display", "none", "-monitor", "none"),
             *reached[link],
         ]
-        null = subprocess.DEVNULL
-        self.process = subprocess.Popen(command, stdin=null, stdout=null, stderr=subprocess.PIPE)
+        self.process = _start_with_us(command)
 
     def _open_master(self, waker: Waker) -> Link:
         descriptor = os.dup(self._terminals[0])
@@ -175,6 +176,32 @@ class EmulatedChip:
         if self.process.poll() is None or self.process.stderr is None:
             return "it says nothing"
         return self.process.stderr.read().decode(errors="replace").strip()
+
+
+def _start_with_us(command: list[str | Path]) -> subprocess.Popen[bytes]:
+    """Start a program that ends with this process, whatever ends it.
+
+    The system ends it with the thread that started it, so that thread waits for its end.
+    """
+    whole = [sys.executable, "-IS", Path(with_parent.__file__), str(os.getpid()), *command]
+    started: queue.SimpleQueue[subprocess.Popen[bytes] | OSError] = queue.SimpleQueue()
+
+    def run() -> None:
+        null, pipe = subprocess.DEVNULL, subprocess.PIPE
+        try:
+            process = subprocess.Popen(whole, stdin=null, stdout=null, stderr=pipe)
+        except OSError as error:
+            started.put(error)
+            return
+        started.put(process)
+        with contextlib.suppress(ChildProcessError):  # another thread has seen its end
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+    threading.Thread(target=run, name="hwloop-emulator", daemon=True).start()
+    process = started.get()
+    if isinstance(process, OSError):
+        raise ConfigurationError(f"{sys.executable} cannot be started: {process}")
+    return process
 
 
 class Bridge:

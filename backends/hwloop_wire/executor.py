@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 
 from hwloop import operations as ops
@@ -22,6 +23,9 @@ from hwloop_wire.codes import ErrorCode
 from hwloop_wire.decoding import Asked, Decoder, PartError
 from hwloop_wire.describing import shape_entries
 from hwloop_wire.journal import Journal
+from hwloop_wire.log import named, text_of
+
+logger = logging.getLogger(__name__)
 
 
 class Executor:
@@ -74,10 +78,13 @@ class Executor:
         if request.chip_id != self.capabilities.chip_id or (request.armed and not self._may_arm):
             return ErrorCode.CHIP
         self.armed = bool(request.armed)
+        logger.info("%s", "armed" if self.armed else "disarmed")
         return ErrorCode.NONE
 
     def configure(self, configuration: Configuration, named: int) -> ErrorCode:
         """Install a configuration under the hash that the host names."""
+        if not named:
+            return ErrorCode.RANGE
         if configuration.hash() != named:
             return ErrorCode.CONFIGURATION
         offered = self.capabilities.configuration.limits
@@ -96,6 +103,7 @@ class Executor:
             return ErrorCode.SHAPE if shape else ErrorCode.UNSUPPORTED
         self.configuration = configuration
         self._shapes = [entry.name for entry in shape_entries(configuration)]
+        logger.info("configuration %016x is installed", configuration.hash())
         self._make_guard()
         return ErrorCode.NONE
 
@@ -114,6 +122,7 @@ class Executor:
         with self._lock:
             self.cut_short = (0, 0, 0)
             self._latch(ErrorCode.ABORTED, self.current or (0, 0))
+            logger.info("abort; under way: %s", named([self.current[0]] if self.current else []))
         self.backend.abort()
 
     def trip(self) -> None:
@@ -122,6 +131,7 @@ class Executor:
         self.armed = False
         with self._lock:
             self._latch(ErrorCode.DEADMAN, (0, 0))
+        logger.warning("the host is silent: lines idle, disarmed")
 
     def refuse(self, error: PartError, head: m.Part | None = None) -> m.Result:
         """Latch, and return the answer to a part that was not executed."""
@@ -129,6 +139,13 @@ class Executor:
         with self._lock:
             if error.code is not ErrorCode.LATCHED:
                 self._latch(error.code, place, str(error))
+                logger.warning(
+                    "%s, part %d: not executed: %s: %s",
+                    named(place[:1]),
+                    place[1],
+                    error.code.name,
+                    error,
+                )
         return _head(place, error.code, ops.Verdict.NOT_APPLIED)
 
     def execute(self, asked: Asked) -> bytes:
@@ -155,6 +172,15 @@ class Executor:
                 self._latch(ErrorCode.FAILED, (head.id, head.part), error)
             self.pulses += result.fired
             self.ticks += result.ticks
+        if result.verdict is not ops.Verdict.APPLIED:
+            logger.warning(
+                "%s, part %d: %s after %d pulses: %s",
+                named([head.id]),
+                head.part,
+                text_of(result.verdict),
+                result.fired,
+                error or "aborted",
+            )
         if consuming:
             self.journal.commit(head.id, head.part, result.verdict, result.fired)
         code = ErrorCode.NONE
@@ -162,7 +188,8 @@ class Executor:
             code = ErrorCode.ABORTED if aborted else ErrorCode.FAILED
         answer = _head((head.id, head.part), code, result.verdict)
         answer = dataclasses.replace(answer, fired=result.fired, ticks=result.ticks)
-        if result.verdict is ops.Verdict.APPLIED and result.values is not None:
+        applied = result.verdict is ops.Verdict.APPLIED
+        if applied and asked.values and result.values is not None:
             answer = dataclasses.replace(answer, values=asked.values, value_bytes=asked.value_bytes)
         return results.encode(answer, result)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from hwloop.backend import LinkCounters
 from hwloop_wire.frames import (
     Frame,
     FrameError,
@@ -14,7 +15,6 @@ from hwloop_wire.frames import (
     to_stream,
 )
 from hwloop_wire.link import Link
-from hwloop_wire.session import Counters
 
 FRAME_BEFORE_HELLO = 512
 """Longest frame until HELLO says more."""
@@ -32,7 +32,7 @@ class FrameLink:
         other_version: version of the last frame that was of another one, else None.
     """
 
-    def __init__(self, link: Link, counters: Counters) -> None:
+    def __init__(self, link: Link, counters: LinkCounters) -> None:
         self.name = link.name
         self.spoke = 0.0
         self.other_version: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from hwloop.backend import LinkCounters
 from hwloop.errors import LinkError
 from hwloop_wire.codes import PROTOCOL_VERSION, ErrorCode, Kind
 from hwloop_wire.frame_link import FRAME_BEFORE_HELLO, FrameLink
@@ -12,7 +13,6 @@ from hwloop_wire.frames import Frame, Message, encode
 from hwloop_wire.layout import MessageError
 from hwloop_wire.messages import DICTIONARY, Error, Hello, HelloAnswer
 from hwloop_wire.pacing import FIRST_TIMEOUT, LONGEST_TIMEOUT
-from hwloop_wire.session import Counters
 
 
 class Handshake:
@@ -24,7 +24,7 @@ class Handshake:
         timeout: seconds of silence that are waited for.
     """
 
-    def __init__(self, link: FrameLink, counters: Counters, timeout: float) -> None:
+    def __init__(self, link: FrameLink, counters: LinkCounters, timeout: float) -> None:
         self._link = link
         self._counters = counters
         self._timeout = timeout
@@ -49,6 +49,7 @@ class Handshake:
         link.other_version = None
         while (now := time.monotonic()) < begin + self._timeout:
             if now >= due:
+                counters.frames_resent += due > begin
                 link.send(self._raw)
                 due = now + wait
                 wait = min(2 * wait, LONGEST_TIMEOUT)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hwloop.errors import CrossbarError, DeviceError, LinkError, OutcomeUnknownError
 from hwloop.operations import Verdict
 from hwloop_wire.evidence import verdict_of_part
+from hwloop_wire.log import text_of
 from hwloop_wire.observer import Loss
 from hwloop_wire.pending import PartRequest, Pending
 
@@ -32,7 +33,7 @@ def _verdict(loss: Loss, pending: Pending, part: int) -> Verdict:
         return Verdict.NOT_APPLIED
     if loss.hello is None:
         return Verdict.UNKNOWN
-    return verdict_of_part(loss.hello, loss.rebooted, pending.identity, part)
+    return verdict_of_part(loss.hello, loss.rebooted, pending.operation.id, part)
 
 
 def loss_error(loss: Loss, concerned: Sequence[Pending]) -> CrossbarError:
@@ -66,6 +67,14 @@ def loss_error(loss: Loss, concerned: Sequence[Pending]) -> CrossbarError:
     )
 
 
+def by_verdict(concerned: Iterable[Pending]) -> dict[Verdict, list[int]]:
+    """Return the ids of operations by what is known of them."""
+    ids: dict[Verdict, list[int]] = {}
+    for pending in concerned:
+        ids.setdefault(pending.verdict(), []).append(pending.operation.id)
+    return ids
+
+
 def _summary(verdicts: Sequence[tuple[Pending, Verdict]]) -> str:
     if not verdicts:
         return "; nothing was in flight"
@@ -75,5 +84,5 @@ def _summary(verdicts: Sequence[tuple[Pending, Verdict]]) -> str:
         if any(v is verdict for _, v in verdicts)
     }
     return "; operations in flight: " + ", ".join(
-        f"{count} {verdict.name.lower().replace('_', ' ')}" for verdict, count in counts.items()
+        f"{count} {text_of(verdict)}" for verdict, count in counts.items()
     )

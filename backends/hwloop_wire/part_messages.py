@@ -164,8 +164,9 @@ class Restore(Snapshot):
         Array(
             "state",
             "u32",
-            "4 x cells",
-            "bits of the f32 planes persistent, visible, reference; pulses counted per cell",
+            "state_words x cells",
+            "bits of the f32 planes persistent, visible, reference; pulses counted per cell; of 8 "
+            "words tick of the last pulse and tick that it is, low words before high words",
         ),
     )
 

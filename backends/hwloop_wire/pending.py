@@ -18,7 +18,6 @@ class Pending:
 
     Attributes:
         operation: what was asked.
-        identity: its id on the chip.
         ticket: its submission.
         parts: number of its parts.
         answers: what came back, in order.
@@ -26,7 +25,6 @@ class Pending:
     """
 
     operation: ops.Operation
-    identity: int
     ticket: Ticket
     parts: int = 0
     answers: list[PartResult] = field(default_factory=list)
@@ -54,7 +52,7 @@ class PartRequest(Request):
 def not_applied(pending: Pending, part: int, error: int) -> PartResult:
     """Return the answer of a part that never reached the chip, or that it could not read."""
     head = Result(
-        id=pending.identity,
+        id=pending.operation.id,
         fired=0,
         ticks=0,
         values=0,

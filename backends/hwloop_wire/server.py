@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import threading
 import time
@@ -22,6 +23,8 @@ from hwloop_wire.frames import Frame, FrameError, OtherVersionError, decode
 from hwloop_wire.journal import Journal
 from hwloop_wire.link import LinkClosedError, Waker
 from hwloop_wire.ports import Peer, PortOpener
+
+logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 0.1
 LEASE_SECONDS = 10.0
@@ -172,6 +175,7 @@ class Server:
         )
         if (hello and (free or self._port.gone(self._holder or b""))) or returned:
             self._holder = peer
+            logger.info("host %s holds the chip", peer.hex())
             return True
         code = ErrorCode.EPOCH if free else ErrorCode.LEASE
         self._out.put((peer, refusal(frame, code, 0)))
@@ -241,7 +245,8 @@ class Server:
             with self._lock:
                 self._end_abort()
             self._busy = False
-            if not self.device.epoch:
+            if not self.device.epoch and self._holder is not None:
+                logger.info("host %s lets the chip go", self._holder.hex())
                 self._holder = None
             self._waker.wake()
 

@@ -5,15 +5,20 @@ Times are seconds of a monotonic clock, handed in.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hwloop.backend import LinkCounters
 from hwloop.errors import LinkError
 from hwloop_wire.codes import ErrorCode, Flag, Kind
 from hwloop_wire.frames import SMALLEST, Frame, Message, encode, message_bytes
+from hwloop_wire.log import named
 from hwloop_wire.messages import Error, HelloAnswer
 from hwloop_wire.pacing import LEAST_WIDTH, Pace
+
+logger = logging.getLogger(__name__)
 
 SHARED_BYTES = 4096
 """Longest frame that messages share: longer ones spare little, and a lost one costs more."""
@@ -30,6 +35,7 @@ class Request:
         answer_length: most bytes of the body of its answer.
         done: called with the answer.
         identity: id of the consuming operation that it is a part of, else 0.
+        operation: id of any operation that it is a part of, else 0; for the log.
         lost: called if there will be none, or not in time.
     """
 
@@ -38,6 +44,7 @@ class Request:
     answer_length: int
     done: Callable[[Message], None]
     identity: int = 0
+    operation: int = 0
     lost: Callable[[LinkError], None] = lambda error: None
 
 
@@ -46,12 +53,14 @@ class _Sent:
     """A request frame that is not acknowledged.
 
     Attributes:
+        sequence: its number.
         stamp: rises with every frame sent, and so orders the last copies of frames.
         sent_at: when it was first sent.
         repeated, late: whether it was sent again, and whether because of a time-out.
         answer: what came back, None before.
     """
 
+    sequence: int
     requests: list[Request]
     raw: bytes
     link_bytes: int
@@ -73,32 +82,6 @@ class _GoneBack:
 
 
 @dataclass(slots=True)
-class Counters:
-    """What went over a link.
-
-    Attributes:
-        frames_sent, frames_resent, bytes_sent: to the chip; repetitions count in all three.
-        frames_received, bytes_received: from the chip, valid ones and all.
-        frames_bad: received with a wrong check or layout.
-        frames_duplicate: answers that had been received before.
-        round_trip: seconds between a frame and its answer, smoothed.
-        in_flight: requests without an answer.
-        most_in_flight: most of them at any time.
-    """
-
-    frames_sent: int = 0
-    frames_resent: int = 0
-    bytes_sent: int = 0
-    frames_received: int = 0
-    bytes_received: int = 0
-    frames_bad: int = 0
-    frames_duplicate: int = 0
-    round_trip: float = 0.0
-    in_flight: int = 0
-    most_in_flight: int = 0
-
-
-@dataclass(slots=True)
 class HostSession:
     """A session with a chip.
 
@@ -110,13 +93,15 @@ class HostSession:
     Attributes:
         waiting: requests that were not sent.
         refusal: why the chip takes no more frames of this session, None if it does.
+        answered: frames that are answered.
     """
 
     hello: HelloAnswer
     link_bytes: Callable[[int], int]
-    counters: Counters
+    counters: LinkCounters
     waiting: deque[Request] = field(default_factory=deque)
     refusal: Error | None = None
+    answered: int = 0
 
     _pace: Pace = field(default_factory=Pace)
     _sent: dict[int, _Sent] = field(default_factory=dict)
@@ -160,7 +145,7 @@ class HostSession:
         frames: list[bytes] = []
         if self._sent and now >= self.deadline:
             next(iter(self._sent.values())).late = True
-            frames += self._oldest()
+            frames += self._oldest("no answer in time")
             self._clock = now
             self._pace.timed_out()
         while self.waiting and (requests := self._packed()):
@@ -186,7 +171,7 @@ class HostSession:
         if now < self._prodded + self._pace.round_trip:
             return []
         self._prodded = now
-        return self._oldest()
+        return self._oldest("a broken frame came")
 
     def receive(self, frame: Frame, now: float) -> list[bytes]:
         """Take an answer frame, and return frames to send again.
@@ -210,17 +195,21 @@ class HostSession:
             return []
         if sent.late:
             self._late.append(frame.sequence)
-        self._pace.answered(None if sent.repeated else now - sent.sent_at)
+        seconds = None if sent.repeated else now - sent.sent_at
+        if seconds is not None:
+            self.counters.count_round_trip(seconds)
+        self._pace.answered(seconds)
         self.counters.round_trip = self._pace.round_trip
         self._clock = now
         sent.answer = frame.messages
+        self.answered += 1
         self._deliver()
         # Where the link keeps order, an answer shows what became of all that was sent before its
         # frame: executed with the answer lost, or lost or refused itself. So it goes again.
         lost = [s for s in self._sent.values() if s.answer is None and s.stamp < sent.stamp]
         if not lost:
             self._pace.widen(self.hello.cache_frames)
-        return self._again(lost)
+        return self._again(lost, "a later frame is answered")
 
     def _refused(self, sequence: int, error: Error, now: float) -> list[bytes]:
         """Take the refusal of a whole frame, and return frames to send again."""
@@ -238,7 +227,8 @@ class HostSession:
             return []
         last.to, last.at = error.value, now
         self._pace.narrow()
-        return self._again([s for n, s in self._sent.items() if n >= error.value])
+        lost = [sent for n, sent in self._sent.items() if n >= error.value]
+        return self._again(lost, "the chip misses a frame")
 
     def _deliver(self) -> None:
         while (sent := self._sent.get(self._acknowledged + 1)) and sent.answer is not None:
@@ -287,6 +277,7 @@ class HostSession:
         self._next += 1
         self._stamp += 1
         sent = _Sent(
+            sequence,
             requests,
             raw,
             link_bytes=self.link_bytes(len(raw)),
@@ -301,12 +292,12 @@ class HostSession:
         self.counters.most_in_flight = max(self.counters.most_in_flight, len(self._sent))
         return raw
 
-    def _oldest(self) -> list[bytes]:
+    def _oldest(self, why: str) -> list[bytes]:
         """Return the oldest frames again: what becomes of the later ones tells of the first."""
         unanswered = [sent for sent in self._sent.values() if sent.answer is None]
-        return self._again(unanswered[:LEAST_WIDTH])
+        return self._again(unanswered[:LEAST_WIDTH], why)
 
-    def _again(self, lost: list[_Sent]) -> list[bytes]:
+    def _again(self, lost: list[_Sent], why: str) -> list[bytes]:
         """Return the first of some frames again; their answers bring on the others."""
         first = lost[: int(self._pace.width)]
         for sent in first:
@@ -314,6 +305,10 @@ class HostSession:
             sent.stamp = self._stamp
             sent.repeated = True
         self.counters.frames_resent += len(first)
+        if first and logger.isEnabledFor(logging.DEBUG):
+            frames = ", ".join(str(sent.sequence) for sent in first)
+            what = named(request.operation for sent in first for request in sent.requests)
+            logger.debug("%s: frames %s again, %s", why, frames, what)
         return [sent.raw for sent in first]
 
 

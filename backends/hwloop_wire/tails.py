@@ -105,43 +105,61 @@ class Block:
     """The rows and columns of a block, as parts carry them.
 
     Args:
-        rows, cols: line numbers; None is every line.
-        shape: rows and columns of the tile.
-
-    Raises:
-        MessageError: a line does not fit 16 bits.
+        rows, cols: ranges, or the lists that travel.
     """
 
-    def __init__(self, rows: Lines, cols: Lines, shape: tuple[int, int]) -> None:
-        self.rows = _range(rows, shape[0])
-        self.cols = _range(cols, shape[1])
+    __slots__ = ("cols", "height", "rows", "width")
 
-    @property
-    def height(self) -> int:
-        """Number of rows."""
-        return self.rows.stop - self.rows.start if isinstance(self.rows, slice) else len(self.rows)
+    def __init__(self, rows: slice | NDArray[Any], cols: slice | NDArray[Any]) -> None:
+        self.rows = rows
+        self.cols = cols
+        self.height = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+        self.width = cols.stop - cols.start if isinstance(cols, slice) else len(cols)
 
-    @property
-    def width(self) -> int:
-        """Number of columns."""
-        return self.cols.stop - self.cols.start if isinstance(self.cols, slice) else len(self.cols)
+    @classmethod
+    def of(cls, rows: Lines, cols: Lines, shape: tuple[int, int]) -> Block:
+        """Return a block.
 
-    def fields(self, begin: int, end: int) -> dict[str, int]:
-        """Return the fields of a part that holds the rows `begin` to `end` of the block."""
+        Args:
+            rows, cols: line numbers; None is every line.
+            shape: rows and columns of the tile.
+
+        Raises:
+            MessageError: a line does not fit 16 bits.
+        """
+        return cls(_range(rows, shape[0]), _range(cols, shape[1]))
+
+    def some_rows(self, begin: int, end: int) -> Block:
+        """Return the block of the rows `begin` to `end` of this one."""
+        whole = end - begin == self.height
+        return self if whole else Block(_some(self.rows, begin, end), self.cols)
+
+    def some_cols(self, begin: int, end: int) -> Block:
+        """Return the block of the columns `begin` to `end` of this one."""
+        whole = end - begin == self.width
+        return self if whole else Block(self.rows, _some(self.cols, begin, end))
+
+    def fields(self) -> dict[str, int]:
+        """Return the fields of a part that holds the block."""
         rows_listed = not isinstance(self.rows, slice)
         cols_listed = not isinstance(self.cols, slice)
         return {
-            "row_first": self.rows.start + begin if isinstance(self.rows, slice) else 0,
-            "row_count": end - begin,
+            "row_first": self.rows.start if isinstance(self.rows, slice) else 0,
+            "row_count": self.height,
             "col_first": self.cols.start if isinstance(self.cols, slice) else 0,
             "col_count": self.width,
             "listed": LISTED_ROWS * rows_listed | LISTED_COLS * cols_listed,
         }
 
-    def lists(self, begin: int, end: int) -> list[NDArray[Any]]:
-        """Return the arrays of a part that holds the rows `begin` to `end` of the block."""
-        lists = [] if isinstance(self.rows, slice) else [self.rows[begin:end]]
-        return lists if isinstance(self.cols, slice) else [*lists, self.cols]
+    def lists(self) -> list[NDArray[Any]]:
+        """Return the arrays of a part that holds the block."""
+        return [lines for lines in (self.rows, self.cols) if not isinstance(lines, slice)]
+
+
+def _some(lines: slice | NDArray[Any], begin: int, end: int) -> slice | NDArray[Any]:
+    if isinstance(lines, slice):
+        return slice(lines.start + begin, lines.start + end)
+    return lines[begin:end]
 
 
 def _range(lines: Lines, size: int) -> slice | NDArray[Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
+from enum import Enum
+from typing import Annotated
 
 import typer
 
 from hwloop import __version__
-from hwloop.cli import chip, device, doctor, run, train
+from hwloop.cli import chip, device, doctor, reproduce, run, train
 from hwloop.cli.output import print_error, print_json
 from hwloop.errors import INTERRUPTED, CrossbarError
 
@@ -25,7 +28,18 @@ app.command("train")(train.train)
 app.add_typer(chip.app, name="chip")
 app.add_typer(device.app, name="device")
 app.add_typer(run.app, name="run")
+app.command("reproduce")(reproduce.reproduce)
 app.command("doctor")(doctor.doctor)
+
+
+class LogLevel(Enum):
+    """How much of the log is shown."""
+
+    OFF = "off"
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 def _print_version(wanted: bool) -> None:
@@ -39,8 +53,22 @@ def _options(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
+    log: Annotated[
+        LogLevel, typer.Option("--log", help="What is logged, on standard error: hwloop --log info")
+    ] = LogLevel.OFF,
 ) -> None:
-    pass
+    if log is not LogLevel.OFF:
+        _log_to_standard_error(log)
+
+
+def _log_to_standard_error(level: LogLevel) -> None:
+    handler = logging.StreamHandler()
+    handler.addFilter(lambda record: record.name.startswith("hwloop"))
+    logging.basicConfig(
+        level=level.value.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        handlers=[handler],
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from importlib.metadata import entry_points
 from typing import Annotated, Any
 
 import typer
 
-from hwloop.backend import open_backend
+from hwloop.backend import ChipCounters, LinkCounters, Linked, open_backend
 from hwloop.capabilities import Capabilities, PolarityShape, TileCapabilities
 from hwloop.cli.output import BackendOption, JsonFlag, print_json, print_table, si
 
@@ -32,16 +34,26 @@ def describe(
         int, typer.Option("--tiles", help="Show at most this many different tiles.")
     ] = 8,
 ) -> None:
-    """Show what an array can do; moves nothing."""
+    """Show what an array can do, and how its link fares; moves nothing."""
     opened = open_backend(backend)
+    host: LinkCounters | None = None
+    chip: ChipCounters | None = None
     try:
         capabilities = opened.describe()
+        if isinstance(opened, Linked):
+            chip = opened.chip_counters()
+            host = copy.deepcopy(opened.counters)  # closing goes over the link as well
     finally:
         opened.close()
     if as_json:
-        print_json({"backend": backend, **capabilities.model_dump(mode="json")})
-    else:
-        _show(backend, capabilities, tiles)
+        content = {"backend": backend, **capabilities.model_dump(mode="json")}
+        if host is not None and chip is not None:
+            content["link"] = {"host": dataclasses.asdict(host), "chip": dataclasses.asdict(chip)}
+        print_json(content)
+        return
+    _show(backend, capabilities, tiles)
+    if host is not None and chip is not None:
+        print_table("link", ("", "counted by the host", "by the chip"), _link_rows(host, chip))
 
 
 def _show(url: str, chip: Capabilities, most: int) -> None:
@@ -99,6 +111,21 @@ def _tile_rows(tile: TileCapabilities) -> list[tuple[str, Any]]:
         ("longest train", f"{tile.longest_train} slots"),
         ("generator", tile.generator or "-"),
         ("averaging", f"up to {tile.average_max} reads"),
+    ]
+
+
+def _link_rows(host: LinkCounters, chip: ChipCounters) -> list[tuple[str, Any, Any]]:
+    return [
+        ("frames sent", host.frames_sent, ""),
+        ("of them sent again", host.frames_resent, ""),
+        ("frames received", host.frames_received, chip.frames_good),
+        ("dropped: wrong check", host.frames_bad, chip.frames_bad),
+        ("received twice", host.frames_duplicate, chip.frames_duplicate),
+        ("of another session, or out of order", "", chip.frames_stale),
+        ("bytes sent", si(host.bytes_sent, "B"), ""),
+        ("bytes received", si(host.bytes_received, "B"), ""),
+        ("round trip", si(host.round_trip, "s"), ""),
+        ("in flight", f"{host.in_flight}, at most {host.most_in_flight}", ""),
     ]
 
 

@@ -7,10 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from hwloop import device_file
+from hwloop.cli.device_import import import_measured
+from hwloop.cli.device_measure import measure
+from hwloop.cli.device_validate import schema, validate
 from hwloop.cli.output import JsonFlag, print_json, print_table, si
 from hwloop.device_file import DeviceFile
 
-app = typer.Typer(help="Device files.", no_args_is_help=True)
+app = typer.Typer(help="Device files: models and measured data.", no_args_is_help=True)
+app.command("measure")(measure)
+app.command("import")(import_measured)
+app.command("validate")(validate)
+app.command("schema")(schema)
 
 DeviceArgument = Annotated[
     str, typer.Argument(metavar="DEVICE", help="Name of a preset, or path of a device file.")
@@ -61,16 +68,6 @@ def show(device: DeviceArgument, as_json: JsonFlag = False) -> None:
     )
     for key, citation in loaded.sources.items():
         print(f"{key}: {citation}")
-
-
-@app.command()
-def validate(device: DeviceArgument, as_json: JsonFlag = False) -> None:
-    """Check a device file: every problem with its field, value and what was expected."""
-    loaded = device_file.load(device)
-    if as_json:
-        print_json({"valid": True, **_facts(device, loaded), "hash": loaded.digest})
-    else:
-        print(f"{device}: valid, {loaded.name}, {_states(loaded)} states")
 
 
 def _facts(name: str, device: DeviceFile) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
+
 from hwloop.backend import CrossbarBackend, Ticket
 from hwloop.errors import CrossbarError
-from hwloop.operations import Operation
+from hwloop.operations import Operation, Result
 from hwloop_wire import WireBackend, open_serial_backend, open_zmq_backend
 from hwloop_wire.faulty import Faults, faulty
 from hwloop_wire.link import Link, Opener, Waker, open_serial, open_tcp
@@ -91,6 +93,16 @@ def served(
         server.stop()
         thread.join(10)
         assert not thread.is_alive()
+
+
+def identical(a: Result, b: Result) -> bool:
+    """Return whether two results are the same, types of arrays and chip time included."""
+    arrays = ((a.values, b.values), (a.saturated, b.saturated))
+    return (a.id, a.verdict, a.fired, a.ticks) == (b.id, b.verdict, b.fired, b.ticks) and all(
+        x is y is None
+        or (x is not None and y is not None and x.dtype == y.dtype and np.array_equal(x, y))
+        for x, y in arrays
+    )
 
 
 class ChipProcess:

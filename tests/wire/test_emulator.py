@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hwloop
+from hwloop import device_file
 from hwloop.backend import CrossbarBackend, open_backend
 from hwloop.crossbar import Chip
 from hwloop.errors import (
@@ -23,16 +26,20 @@ from hwloop.errors import (
     LinkError,
     OutcomeUnknownError,
 )
-from hwloop.operations import Verdict
+from hwloop.operations import Direction, Operation, Plane, Verdict
+from hwloop_sim import open_backend as open_sim_backend
 from hwloop_wire import (
     WireBackend,
     arena,
     firmware_build,
     open_emulator_backend,
     open_serial_backend,
+    with_parent,
 )
 from hwloop_wire.codes import ErrorCode
 from hwloop_wire.emulator import EmulatorBackend, start, write_cells
+from tests.core.test_terms import BLOCKS
+from tests.wire.chips import identical
 from tests.wire.test_same_bits import run
 
 CELLS = {"shape": "12x20+7x5", "seed": "5"}
@@ -58,6 +65,40 @@ def test_the_native_chip_gives_the_simulators_bits(
     options: dict[str, str], simulated: tuple[str, list[np.ndarray], int]
 ) -> None:
     check(open_emulator_backend("native", CELLS | options), simulated)
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Options of a chip whose cells change with time, and whose converters err."""
+    device = device_file.load("reram-om")
+    model = device.model.model_dump() | BLOCKS | {"write_noise_memory": 0.5}
+    path = tmp_path_factory.mktemp("timed") / "timed.yaml"
+    content = device.model_dump(mode="json") | {"model": model}
+    device_file.save(device_file.DeviceFile.model_validate(content), path)
+    return CELLS | {"device": str(path), "gain_spread": "0.03", "offset_spread": "0.01"}
+
+
+@pytest.fixture(scope="module")
+def timed_simulated(timed: dict[str, str]) -> tuple[str, list[np.ndarray], int]:
+    options = {key: value for key, value in timed.items() if key != "device"}
+    return run(open_sim_backend(timed["device"], options))
+
+
+def test_the_native_chip_has_the_simulators_time(
+    timed: dict[str, str], timed_simulated: tuple[str, list[np.ndarray], int]
+) -> None:
+    assert timed_simulated[1][0].shape == (8, 12, 20)
+    check(open_emulator_backend("native", timed), timed_simulated)
+
+
+def test_the_cortex_m7_has_the_simulators_time(
+    timed: dict[str, str],
+    timed_simulated: tuple[str, list[np.ndarray], int],
+    requires: Callable[[str, str], None],
+) -> None:
+    requires("qemu-system-arm", "it runs the Cortex-M7 chip")
+    requires("arm-none-eabi-gcc", "it builds the Cortex-M7 chip")
+    check(open_emulator_backend("qemu-m7", timed | {"timeout": "60"}), timed_simulated)
 
 
 @pytest.mark.parametrize("options", QEMU.values(), ids=QEMU)
@@ -96,12 +137,39 @@ def test_cutting_changes_no_bit() -> None:
     assert digest == cut_run(open_backend("sim:reram-om,shape=64x48,seed=2"))
 
 
+@pytest.mark.parametrize("shape", ["4096x100", "100x2000", "1x1"])
+def test_cut_and_empty_operations_give_the_simulators_results(shape: str) -> None:
+    def operations(chip: Chip) -> list[Operation]:
+        rows, cols = chip[0].capabilities.rows, chip[0].capabilities.cols
+        none = np.empty(0, np.int32)
+        return [
+            chip[0].new_read_cells(),
+            chip[0].new_read_cells(average=64, plane=Plane.MAIN),
+            chip[0].new_read_cells(rows=np.arange(rows)[::-1], cols=np.arange(cols)),
+            chip[0].new_read_cells(rows=none),
+            chip[0].new_read_cells(cols=none),
+            chip[0].new_vmm(Direction.FORWARD, np.empty((0, cols), np.int32)),
+            chip[0].new_vmm(Direction.BACKWARD, np.empty((0, rows), np.int32)),
+            chip[0].new_pulse(none, None, np.empty((0, cols), np.int16)),
+        ]
+
+    results, frames = [], 0
+    for url in (f"sim:reram-om,shape={shape}", f"emulator:native,shape={shape}"):
+        with hwloop.connect(url) as chip:
+            results.append(chip.submit(operations(chip)).results())
+            if isinstance(chip.backend, WireBackend):
+                frames = chip.backend.counters.frames_sent
+    assert shape == "1x1" or frames > 30
+    for simulated, emulated in zip(*results, strict=True):
+        assert identical(simulated, emulated)
+
+
 def pulses(backend: WireBackend) -> np.ndarray:
     assert isinstance(backend, EmulatorBackend)
     return arena.pulses(backend.chip.cells, 0)
 
 
-@pytest.mark.parametrize(("rate", "count"), [("1e-3", 5000), ("1e-2", 1000)])
+@pytest.mark.parametrize(("rate", "count"), [("1e-3", 5000), ("1e-2", 5000)])
 def test_every_pulse_exactly_once_counted_in_the_cells(
     rate: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +184,7 @@ def test_every_pulse_exactly_once_counted_in_the_cells(
         expected = np.zeros((10, 10), int)
         np.add.at(expected, (cells[:, 0], cells[:, 1]), 1)
         assert np.array_equal(pulses(backend), expected)
+        assert backend.status().pulses == count
         assert backend.counters.frames_resent > 100
 
 
@@ -278,12 +347,16 @@ def test_a_crash_anywhere_leaves_the_right_verdict(
     backend.close()
 
 
-def test_a_qemu_whose_host_is_killed_ends_itself(requires: Callable[[str, str], None]) -> None:
-    requires("qemu-system-arm", "it runs the firmware of the Cortex-M7")
-    requires("arm-none-eabi-gcc", "it builds the firmware of the Cortex-M7")
+@pytest.mark.parametrize("target", ["native", "qemu-m7", "qemu-m7,link=uart"])
+def test_a_chip_whose_host_is_killed_ends_itself(
+    target: str, requires: Callable[[str, str], None]
+) -> None:
+    if target != "native":
+        requires("qemu-system-arm", "it runs the firmware of the Cortex-M7")
+        requires("arm-none-eabi-gcc", "it builds the firmware of the Cortex-M7")
     script = (
         "import hwloop, time\n"
-        "chip = hwloop.connect('emulator:qemu-m7,shape=4x4,timeout=20')\n"
+        f"chip = hwloop.connect('emulator:{target},shape=4x4,timeout=20')\n"
         "print(chip.backend.chip.process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
@@ -291,6 +364,7 @@ def test_a_qemu_whose_host_is_killed_ends_itself(requires: Callable[[str, str], 
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as host:
         assert host.stdout is not None
         process = int(host.stdout.readline())
+        os.kill(process, 0)
         host.kill()
     for _ in range(300):
         try:
@@ -299,4 +373,31 @@ def test_a_qemu_whose_host_is_killed_ends_itself(requires: Callable[[str, str], 
             return
         time.sleep(0.1)
     os.kill(process, signal.SIGKILL)
-    raise AssertionError("the emulator outlives its host")
+    raise AssertionError("the chip outlives its host")
+
+
+def test_a_qemu_outlives_the_thread_that_started_it(
+    requires: Callable[[str, str], None],
+) -> None:
+    requires("qemu-system-arm", "it runs the firmware of the Cortex-M7")
+    requires("arm-none-eabi-gcc", "it builds the firmware of the Cortex-M7")
+    opened: list[WireBackend] = []
+    options = {"shape": "4x4", "timeout": "20"}
+    thread = threading.Thread(
+        target=lambda: opened.append(open_emulator_backend("qemu-m7", options))
+    )
+    thread.start()
+    thread.join()
+    with Chip(opened[0]) as chip:
+        assert chip[0].pulse(1, 2, 3) == 3
+    assert isinstance(opened[0], EmulatorBackend)
+    assert opened[0].chip.process.returncode == -signal.SIGKILL
+
+
+def test_a_program_is_not_started_for_a_parent_that_has_ended() -> None:
+    command = [sys.executable, with_parent.__file__, str(os.getpid() + 1), "/bin/true"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "has ended" in done.stderr
+    command[2] = str(os.getpid())
+    assert subprocess.run(command).returncode == 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import pty
 import random
+import select
 import socket
 import threading
 import time
@@ -18,7 +21,9 @@ from pathlib import Path
 import pytest
 import zmq
 
+from hwloop.cli import main
 from hwloop.errors import ConfigurationError, LinkError
+from hwloop.operations import Wait
 from hwloop_wire import messages as m
 from hwloop_wire import open_serial_backend, open_zmq_backend
 from hwloop_wire.codes import ErrorCode, Kind
@@ -32,17 +37,25 @@ from tests.wire.chips import InlineArray, connect, served
 SHORT = {"timeout": "0.4"}
 
 
+MOVING = {part.NUMBER for part in m.PARTS} | {m.Arm.NUMBER, m.Configure.NUMBER}
+"""Messages that may change an array, or get it ready for that."""
+
+
 @contextmanager
 def device(answer: Callable[[bytes], bytes]) -> Iterator[str]:
-    """Put something on a pseudo-terminal that answers bytes by bytes."""
+    """Put something on a pseudo-terminal that answers bytes by bytes, and that nobody may move."""
     master, slave = pty.openpty()
     tty.setraw(slave)
+    os.set_blocking(master, False)
     stop = threading.Event()
+    heard = bytearray()
 
     def work() -> None:
         while not stop.is_set():
-            with contextlib.suppress(OSError):
+            select.select([master], [], [], 0.05)
+            with contextlib.suppress(OSError):  # what does not fit is lost
                 raw = os.read(master, 4096)
+                heard.extend(raw)
                 if not stop.is_set() and (reply := answer(raw)):
                     os.write(master, reply)
 
@@ -52,10 +65,12 @@ def device(answer: Callable[[bytes], bytes]) -> Iterator[str]:
         yield os.ttyname(slave)
     finally:
         stop.set()
-        os.write(slave, b"x")
         thread.join()
         os.close(master)
         os.close(slave)
+    frames = [decode(raw) for raw in Splitter(1 << 20).feed(bytes(heard))]
+    assert frames, "the host asked"
+    assert not {message.type for frame in frames for message in frame.messages} & MOVING
 
 
 def fails(address: str, text: str) -> None:
@@ -137,16 +152,82 @@ def test_the_server_refuses_other_versions_and_dictionaries() -> None:
         waker.close()
 
 
+def hello_answer(frame: Frame, **changes: int) -> bytes:
+    """Return an answer to HELLO."""
+    hello = m.Hello.unpack(frame.messages[0].body)
+    fields = {p.name: 1 for p in m.HelloAnswer.PLACES if p.type[0] == "u"}
+    fields |= {"nonce": hello.nonce, "frame_bytes": 4096, "receive_bytes": 4096}
+    fields |= {"cache_bytes": 4096, **changes}
+    texts = dict.fromkeys(("chip_id", "name", "firmware", "device"), "x")
+    body = m.HelloAnswer(**fields, **texts).pack()  # type: ignore[arg-type]
+    return encode(Frame(Kind.ANSWER, 0, 0, 0, [Message(129, body)]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"frame_bytes": 511},
+        {"receive_bytes": 100},
+        {"cache_bytes": 0},
+        {"cache_frames": 0},
+        {"epoch": 0},
+    ],
+    ids=str,
+)
+def test_answers_to_hello_that_cannot_be(changes: dict[str, int]) -> None:
+    with device(answering(lambda frame: hello_answer(frame, **changes))) as address:
+        fails(address, "the chip describes itself wrongly")
+
+
+def test_an_answer_to_another_hello_is_none() -> None:
+    with device(answering(lambda frame: hello_answer(frame, nonce=5))) as address:
+        fails(address, "[1-9] valid frames: this is no hwloop chip")
+
+
+def test_another_refusal_of_hello() -> None:
+    def reply(frame: Frame) -> bytes:
+        error = m.Error(value=12, error=ErrorCode.LENGTH, type=1)
+        return encode(Frame(Kind.ANSWER, 0, 0, 0, [Message(255, error.pack())]))
+
+    with device(answering(reply)) as address:
+        fails(address, "this is no hwloop chip")
+
+
+AFTER_HELLO: dict[str, Callable[[Frame], bytes]] = {
+    "silence": lambda frame: b"",
+    "garbage": lambda frame: os.urandom(200),
+    "one endless frame": lambda frame: b"\x55" * 100_000,
+    "frames that are too long": lambda frame: to_stream(
+        encode(Frame(Kind.ANSWER, frame.epoch, 1, 1, [Message(131, bytes(20_000))]))
+    ),
+    "its own frames": lambda frame: to_stream(encode(frame)),
+    "answers of another epoch": lambda frame: to_stream(
+        encode(frame._replace(kind=Kind.ANSWER, epoch=frame.epoch + 1))
+    ),
+    "answers without messages": lambda frame: to_stream(
+        encode(frame._replace(kind=Kind.ANSWER, messages=[]))
+    ),
+}
+
+
+@pytest.mark.parametrize("then", AFTER_HELLO.values(), ids=AFTER_HELLO)
+def test_a_chip_that_goes_mad_after_hello(then: Callable[[Frame], bytes]) -> None:
+    splitter = Splitter(1 << 20)
+
+    def answer(raw: bytes) -> bytes:
+        frames = [decode(frame) for frame in splitter.feed(raw)]
+        return b"".join(
+            then(frame) if frame.epoch else to_stream(hello_answer(frame)) for frame in frames
+        )
+
+    with device(answer) as address:
+        fails(address, r"(silent|no answer) for 0\.4 s")
+
+
 def test_answers_that_describe_no_chip() -> None:
     def reply(frame: Frame) -> bytes:
         if not frame.epoch:
-            hello = m.Hello.unpack(frame.messages[0].body)
-            fields = {p.name: 1 for p in m.HelloAnswer.PLACES if p.type[0] == "u"}
-            fields |= {"nonce": hello.nonce, "frame_bytes": 4096, "receive_bytes": 4096}
-            fields |= {"cache_bytes": 4096, "bias": 77}
-            texts = dict.fromkeys(("chip_id", "name", "firmware", "device"), "x")
-            body = m.HelloAnswer(**fields, **texts).pack()  # type: ignore[arg-type]
-            return encode(Frame(Kind.ANSWER, 0, 0, 0, [Message(129, body)]))
+            return hello_answer(frame, bias=77)
         answers = []
         for message in frame.messages:
             number = {3: 131, 2: 130, 5: 133}.get(message.type, 128)
@@ -176,15 +257,86 @@ def test_what_is_no_port(tmp_path: Path) -> None:
         open_serial_backend(str(tmp_path / "file"), {})
 
 
-def test_a_port_without_permission(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The tests may run as root, who has every permission.
+@pytest.mark.parametrize(
+    ("number", "text", "remedy"),
+    [
+        (errno.EACCES, "no permission", "dialout"),
+        (errno.EPERM, "no permission", "dialout"),
+        (errno.EBUSY, "is in use by another program", "close that program"),
+        (errno.EIO, "cannot be opened", ""),
+    ],
+)
+def test_a_port_that_the_system_refuses(
+    number: int, text: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The tests may run as root, who has every permission and minds no TIOCEXCL.
     def refuse(path: str, flags: int, *rest: object, **more: object) -> int:
-        raise PermissionError(13, "Permission denied", path)
+        raise OSError(number, os.strerror(number), path)
 
     monkeypatch.setattr("os.open", refuse)
-    with pytest.raises(ConfigurationError, match="no permission") as caught:
+    with pytest.raises(ConfigurationError, match=text) as caught:
         open_serial_backend("/dev/ttyS0", {})
-    assert "dialout" in str(caught.value)
+    assert remedy in str(caught.value)
+
+
+def test_a_port_that_another_program_has_locked() -> None:
+    master, slave = pty.openpty()
+    fcntl.flock(slave, fcntl.LOCK_EX)
+    with pytest.raises(ConfigurationError, match="is in use by another program"):
+        open_serial_backend(os.ttyname(slave), {})
+    os.close(master)
+    os.close(slave)
+
+
+def test_a_hostile_router_is_an_error_and_gets_no_part() -> None:
+    router = zmq.Context.instance().socket(zmq.ROUTER)
+    router.setsockopt(zmq.LINGER, 0)
+    port = router.bind_to_random_port("tcp://127.0.0.1")
+    heard: list[bytes] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        replies = ([b""], [os.urandom(3000)], [b"two", b"parts"], [bytes(1 << 24)])
+        while not stop.is_set():
+            if router.poll(50):
+                peer, raw = router.recv_multipart()
+                heard.append(raw)
+                for reply in replies:
+                    router.send_multipart([peer, *reply])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    with pytest.raises(LinkError, match="0 valid frames: this is no hwloop chip"):
+        open_zmq_backend(f"tcp://127.0.0.1:{port}", SHORT)
+    stop.set()
+    thread.join()
+    router.close(0)
+    assert {message.type for raw in heard for message in decode(raw).messages} == {m.Hello.NUMBER}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "text"),
+    [
+        (lambda raw: b"", 5, "not a single byte"),
+        (lambda raw: os.urandom(300), 5, "this is no hwloop chip"),
+        (None, 2, "does not exist"),
+    ],
+    ids=["silence", "garbage", "missing"],
+)
+def test_the_command_line_says_it_without_a_traceback(
+    answer: Callable[[bytes], bytes] | None,
+    code: int,
+    text: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with contextlib.ExitStack() as stack:
+        port = "/dev/ttyNONE7" if answer is None else stack.enter_context(device(answer))
+        assert main(["chip", "describe", "--backend", f"serial:{port},timeout=0.4"]) == code
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert text in err
+    assert "remedy: " in err
+    assert "Traceback" not in err
 
 
 def test_nobody_listens() -> None:
@@ -194,6 +346,39 @@ def test_nobody_listens() -> None:
         open_serial_backend(f"tcp://127.0.0.1:{port}", {})
     with pytest.raises(LinkError, match="not a single byte"):
         open_zmq_backend(f"tcp://127.0.0.1:{port}", SHORT)
+
+
+def test_a_link_that_opens_and_closes_for_ever_is_an_error() -> None:
+    with served(InlineArray(), "tcp") as server, socket.create_server(("127.0.0.1", 0)) as door:
+        count, cut = 0, threading.Event()
+
+        def relay() -> None:
+            """Let the first host through until it is cut off, then close at once."""
+            nonlocal count
+            host, _ = door.accept()
+            chip = socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2])))
+            while not cut.is_set():
+                for end in select.select([host, chip], [], [], 0.02)[0]:
+                    (chip if end is host else host).sendall(end.recv(65536))
+            for end in (host, chip):
+                end.close()
+            with contextlib.suppress(OSError):
+                while True:
+                    door.accept()[0].close()
+                    count += 1
+
+        thread = threading.Thread(target=relay)
+        thread.start()
+        backend = connect("tcp", f"tcp://127.0.0.1:{door.getsockname()[1]}", timeout=0.5)
+        begin = time.monotonic()
+        cut.set()
+        with pytest.raises(LinkError, match=r"closed|reset|silent"):
+            backend.wait(backend.submit([Wait(tile=0, id=1, ticks=1)]), 10)
+        assert time.monotonic() - begin < 5
+        assert count < 100
+        backend.close()
+        door.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwloop import operations as ops
+from hwloop.backend import open_backend
 from hwloop.capabilities import TileCapabilities
 from hwloop.errors import CapabilityError, ConfigurationError
 from hwloop_wire import messages as m
@@ -20,6 +21,8 @@ from hwloop_wire.codes import ErrorCode
 from hwloop_wire.cutting import Cutter, PartMessage
 from hwloop_wire.decoding import Asked, Decoder, PartError
 from hwloop_wire.layout import MessageError
+from tests.wire.chips import identical
+from tests.wire.strategies import lines as some_lines
 from tests.wire.strategies import operations, tiles
 
 WHOLE = 1 << 20
@@ -40,6 +43,11 @@ def read(part: PartMessage, tile: TileCapabilities) -> Asked:
 
 def lines(chosen: Any, size: int) -> list[int]:
     return list(range(size)) if chosen is None else [int(n) for n in chosen]
+
+
+def cells_of(operation: Any, tile: TileCapabilities) -> list[tuple[int, int]]:
+    rows, cols = lines(operation.rows, tile.rows), lines(operation.cols, tile.cols)
+    return [(row, col) for row in rows for col in cols]
 
 
 def same(sent: ops.Operation, received: ops.Operation, tile: TileCapabilities) -> None:
@@ -78,9 +86,9 @@ def test_parts_fit_and_make_the_operation_again(data: st.DataObject) -> None:
     assert [(h.part, h.parts) for h in heads] == [(n, len(parts)) for n in range(len(parts))]
     if isinstance(operation, KEYED_BY_CELL):
         got = [read(part, tile).operation for part in parts]
-        rows = [n for part in got if hasattr(part, "rows") for n in lines(part.rows, tile.rows)]
         if hasattr(operation, "rows"):
-            assert rows == lines(operation.rows, tile.rows)
+            cells = [cell for part in got for cell in cells_of(part, tile)]
+            assert sorted(cells) == sorted(cells_of(operation, tile))
         if isinstance(operation, ops.Pulse):
             counts = np.concatenate([p.counts for p in got])  # type: ignore[attr-defined]
             assert np.array_equal(counts, operation.counts)
@@ -113,6 +121,27 @@ def test_parts_fit_and_make_the_operation_again(data: st.DataObject) -> None:
         assert refused.value.code is ErrorCode.UNSUPPORTED
 
 
+def shape_of(operation: ops.Operation, tile: TileCapabilities) -> tuple[int, ...]:
+    """Return the shape of what an operation reads."""
+    if isinstance(operation, ops.Vmm):
+        forward = operation.direction is ops.Direction.FORWARD
+        return (len(operation.codes), tile.rows if forward else tile.cols)
+    if isinstance(operation, ops.ReadCells):
+        return (len(lines(operation.rows, tile.rows)), len(lines(operation.cols, tile.cols)))
+    return (4, tile.rows, tile.cols)
+
+
+def share(head: Any, whole: np.ndarray, at: int) -> np.ndarray:
+    """Return what a part reads of a whole, given how many lines the parts before it have read."""
+    if isinstance(head, m.Snapshot):
+        return whole.reshape(4, -1)[:, head.first : head.first + head.cells]
+    if isinstance(head, m.Vmm):
+        return whole[head.sample_offset : head.sample_offset + head.samples]
+    if whole.shape[0] > whole.shape[1]:
+        return whole[:, at : at + head.col_count]
+    return whole[at : at + head.row_count]
+
+
 @given(st.data())
 def test_answers_of_parts_make_one_result(data: st.DataObject) -> None:
     tile = data.draw(tiles())
@@ -125,35 +154,72 @@ def test_answers_of_parts_make_one_result(data: st.DataObject) -> None:
     except CapabilityError:
         return
     state = isinstance(operation, ops.Snapshot)
-    values = np.arange(0, 50_000, 7, dtype=np.uint32 if state else np.int32)
-    answers, at, sent = [], 0, []
+    shape = shape_of(operation, tile)
+    numbers = np.arange(np.prod(shape), dtype=np.uint32 if state else np.int32) % 2**15
+    whole = numbers.reshape(shape)
+    answers, at = [], 0
     for n, part in enumerate(parts):
         head: Any = m.TYPES[part.type].unpack(part.body)
-        each = (
-            results.vmm_value_bytes(tile, operation.direction)
-            if isinstance(operation, ops.Vmm)
-            else 4
-        )
-        if isinstance(operation, ops.ReadCells):
+        taken = share(head, whole, at)
+        at += min(taken.shape) if isinstance(operation, ops.ReadCells) else 0
+        each = 4
+        if isinstance(operation, ops.Vmm):
+            each = results.vmm_value_bytes(tile, operation.direction)
+        elif isinstance(operation, ops.ReadCells):
             each = results.cells_value_bytes(tile, operation.average)
-        length = part.answer_length - m.Result.STRUCT.size
-        count = length // 4 if state else length * 8 // (8 * each + 1)
-        taken = (values[:count] if state else values[at : at + count] % (2**15)).copy()
-        at += count
-        flags = None if state else taken % 3 == 0
-        answer = m.Result(operation.id, n, 10, count, n, 0, 0, each)
-        body = results.encode(answer, ops.Result(values=taken, saturated=flags))
-        assert len(body) <= part.answer_length
+        answer = m.Result(operation.id, n, 10, taken.size, n, 0, 0, each if taken.size else 0)
+        result = ops.Result(values=taken, saturated=None if state else taken % 3 == 0)
+        body = results.encode(answer, result)
+        assert len(body) == part.answer_length
         answers.append(results.decode(body, state=state))
-        sent.append((taken, flags, head))
     merged = results.merged(operation, tile, answers)
     assert merged.verdict is ops.Verdict.APPLIED
     assert merged.fired == sum(range(len(parts)))
     assert merged.ticks == 10 * len(parts)
     assert merged.values is not None
-    if not state:
-        assert np.array_equal(merged.values.ravel(), np.concatenate([t for t, _, _ in sent]))
-        assert np.array_equal(merged.saturated.ravel(), np.concatenate([f for _, f, _ in sent]))  # type: ignore[union-attr]
+    assert np.array_equal(merged.values, whole)
+    if state:
+        assert merged.saturated is None
+    else:
+        assert merged.saturated is not None
+        assert np.array_equal(merged.saturated, whole % 3 == 0)
+
+
+SIMULATED = {
+    shape: open_backend(f"sim:reram-om,shape={shape[0]}x{shape[1]},seed=3")
+    for shape in ((40, 9), (9, 40), (1, 30), (12, 12))
+}
+"""Arrays that tests only read."""
+
+
+@given(st.data())
+def test_reads_in_parts_are_reads_as_a_whole_in_bits_and_in_time(data: st.DataObject) -> None:
+    shape = data.draw(st.sampled_from(sorted(SIMULATED)))
+    simulator = SIMULATED[shape]
+    (tile,) = simulator.describe().tiles
+    operation = ops.ReadCells(
+        tile=0,
+        id=7,
+        ordinal=data.draw(st.integers(0, 2**40)),
+        rows=data.draw(some_lines(tile.rows)),
+        cols=data.draw(some_lines(tile.cols)),
+        average=data.draw(st.integers(1, 40)),
+        plane=data.draw(st.sampled_from(ops.Plane)),
+    )
+    limit = data.draw(st.integers(120, 700))
+    try:
+        parts = cut(operation, tile, limit)
+    except CapabilityError:
+        return
+    answers = []
+    for part in parts:
+        asked = read(part, tile)
+        (result,) = simulator.wait(simulator.submit([asked.operation]))
+        values = asked.values, asked.head.part, 0, 0, asked.value_bytes if asked.values else 0
+        answer = m.Result(7, result.fired, result.ticks, *values)
+        answers.append(results.decode(results.encode(answer, result)))
+    (whole,) = simulator.wait(simulator.submit([operation]))
+    assert identical(results.merged(operation, tile, answers), whole)
 
 
 @given(st.data(), st.binary(max_size=120))
@@ -225,7 +291,7 @@ def test_what_no_message_can_carry_is_refused(change: dict[str, Any], text: str)
 
 
 def test_a_row_that_fits_no_frame_is_refused() -> None:
-    with pytest.raises(CapabilityError, match="one sample or row of read_cells"):
+    with pytest.raises(CapabilityError, match="one sample or line of read_cells"):
         cut(ops.ReadCells(tile=0), TILE, 200)
     many = ops.Snapshot(tile=0)
     with pytest.raises(CapabilityError, match="over 65535 parts"):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from hwloop.backend import Ticket
+from hwloop.crossbar import Chip
 from hwloop.errors import CrossbarError, DeviceError, LinkError, OutcomeUnknownError
 from hwloop.operations import Configure, Pulse, Verdict
 from hwloop_wire import WireBackend
@@ -116,19 +117,35 @@ def test_a_stale_commit_record_after_a_second_reboot(start: Start, tmp_path: Pat
     backend.close()
 
 
-def test_a_host_that_counts_from_one_again_is_not_taken_for_an_old_one(
-    start: Start, tmp_path: Path
-) -> None:
+def test_ids_go_on_from_run_to_run_and_over_reboots(start: Start, tmp_path: Path) -> None:
     endpoint = free_endpoint()
-    chip = start("zmq", "--address", endpoint)
-    for run in range(1, 4):
-        backend = configured(connect("zmq", endpoint))
-        assert backend.last_id == 2 * (run - 1)
-        for number in (1, 2):
-            assert backend.wait(backend.submit([pulse(backend, number)]))[0].fired == COUNT
-        assert given(tmp_path, 2) == COUNT * run
-        backend.close()
-    chip.kill()
+    for run in range(3):
+        process = start("zmq", "--address", endpoint)
+        for session in range(2):
+            before = 2 * (2 * run + session)
+            with Chip(connect("zmq", endpoint)) as chip:
+                assert isinstance(chip.backend, WireBackend)
+                assert chip.backend.last_id == before
+                for _ in range(2):
+                    assert chip[0].pulse(0, 2, COUNT) == COUNT
+                assert chip.next_id == before + 3
+            assert given(tmp_path, 2) == COUNT * (before + 2)
+        process.kill()
+
+
+def test_an_id_of_an_earlier_run_is_refused(start: Start, tmp_path: Path) -> None:
+    endpoint = free_endpoint()
+    start("zmq", "--address", endpoint)
+    backend = configured(connect("zmq", endpoint))
+    backend.wait(backend.submit([pulse(backend, 7)]))
+    backend.close()
+    backend = configured(connect("zmq", endpoint))
+    with pytest.raises(DeviceError, match="not above the last one begun") as caught:
+        backend.wait(backend.submit([pulse(backend, 7)]))
+    assert (caught.value.operation_id, caught.value.verdict) == (7, Verdict.NOT_APPLIED)
+    assert given(tmp_path, 7) == COUNT
+    backend.clear()
+    backend.close()
 
 
 def test_without_a_journal_what_was_in_flight_is_unknown(start: Start, tmp_path: Path) -> None:

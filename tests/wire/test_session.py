@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from hwloop.backend import LinkCounters
 from hwloop_wire import describing
 from hwloop_wire import messages as m
 from hwloop_wire.codes import ErrorCode, Flag, Kind
@@ -15,7 +16,7 @@ from hwloop_wire.device import Bounds, Device
 from hwloop_wire.executor import Executor
 from hwloop_wire.frames import Frame, FrameError, Message, decode, encode
 from hwloop_wire.journal import Journal
-from hwloop_wire.session import Counters, HostSession, Request
+from hwloop_wire.session import HostSession, Request
 from tests.wire.chips import InlineArray
 
 BOUNDS = Bounds(frame_bytes=600, receive_bytes=1500, cache_frames=5, cache_bytes=1400)
@@ -68,7 +69,7 @@ class World:
                     "flags": answer.flags | Flag.RETAINED,
                 }
             )
-        self.session = HostSession(answer, lambda length: length, Counters())
+        self.session = HostSession(answer, lambda length: length, LinkCounters())
         self.queue: list[tuple[float, int, bool, bytes]] = []
         self.count = 0
         self.last = {True: 0.0, False: 0.0}
