@@ -22,6 +22,11 @@ GAIN_ONE = 65536
 """Gain of a side of an outer-product update at which the largest code always fires."""
 
 
+def code_dtype(code_max: int) -> np.dtype[np.signedinteger[Any]]:
+    """Return the narrowest type of codes up to a magnitude: tapes and links carry no wider one."""
+    return np.dtype(np.int8 if code_max < 2**7 else np.int16 if code_max < 2**15 else np.int32)
+
+
 class Direction(IntEnum):
     """Direction of a vector-matrix read: columns driven (forward) or rows driven (backward)."""
 
@@ -101,7 +106,7 @@ class Vmm(Operation):
 
     Attributes:
         direction: columns driven (forward) or rows driven (backward).
-        codes: DAC codes, int32, shape (samples, driven lines).
+        codes: DAC codes, shape (samples, driven lines), best in `code_dtype`.
         plane: plane that is read.
     """
 
@@ -162,8 +167,8 @@ class OuterUpdate(Operation):
     and Vlasov 2016).
 
     Attributes:
-        x_codes: int32, shape (samples, columns).
-        d_codes: int32, shape (samples, rows).
+        x_codes: shape (samples, columns), best in `code_dtype`.
+        d_codes: the same, shape (samples, rows).
         train_lengths: slots per sample, int32, shape (samples,).
         x_gains, d_gains: int32, shape (samples,), 1 to `GAIN_ONE`.
         shape: name of the pulse shape.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwloop.errors import ConfigurationError
-from hwloop.operations import GAIN_ONE
+from hwloop.operations import GAIN_ONE, IntArray, code_dtype
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int32]
@@ -24,14 +24,14 @@ class PlannedUpdate:
     """An outer-product update as the converters take it; fields as in `operations.OuterUpdate`.
 
     Attributes:
-        x_codes: int32, shape (samples, columns).
-        d_codes: int32, shape (samples, rows).
+        x_codes: shape (samples, columns).
+        d_codes: shape (samples, rows).
         lengths: slots per sample, int32, shape (samples,).
         gains: gain of both sides, int32, shape (samples,).
     """
 
-    x_codes: Ints
-    d_codes: Ints
+    x_codes: IntArray
+    d_codes: IntArray
     lengths: Ints
     gains: Ints
 
@@ -96,7 +96,7 @@ def plan_update(
 
 def _encode(
     vectors: NDArray[np.float32], scale: Floats, code_max: int, generator: np.random.Generator
-) -> Ints:
+) -> IntArray:
     """Round scaled vectors stochastically to codes, and cut them."""
     codes = vectors * scale.astype(np.float32)[:, None]
     if code_max > _DITHERED_MAX:
@@ -111,4 +111,4 @@ def _encode(
     limit = np.float32(code_max)
     np.minimum(codes, limit, out=codes)
     np.maximum(codes, -limit, out=codes)
-    return codes.astype(np.int32)
+    return codes.astype(code_dtype(code_max))
