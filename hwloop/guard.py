@@ -355,7 +355,7 @@ def check_structure(operation: Operation, tile: TileCapabilities) -> None:
             _check_range("x_trains", operation.x_trains, -1, 1)
             _check_range("d_trains", operation.d_trains, -1, 1)
         case Restore():
-            _check_array("state", operation.state, (4, tile.rows, tile.cols))
+            _check_array("state", operation.state, (tile.state_words, tile.rows, tile.cols))
 
 
 def _check_plane(plane: Plane, tile: TileCapabilities) -> None:

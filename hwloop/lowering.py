@@ -124,6 +124,7 @@ def _merged(results: list[Result], values: IntArray | None = None, **fields: Any
         values=values,
         fired=sum(r.fired for r in results),
         ticks=sum(r.ticks for r in results),
+        distance=max((r.distance for r in results if r.distance is not None), default=None),
         **fields,
     )
 

@@ -40,6 +40,12 @@ class Purpose(IntEnum):
     INPUT_FORWARD = 6
     INPUT_BACKWARD = 7
     CELL_READ = 8
+    DRIFT = 9
+    EPOCH = 10
+    RELAXATION = 11
+    READ_NOISE = 12
+    TRAP = 13
+    TRAP_FILLED = 14
 
 
 def _wide(values: ArrayLike) -> NDArray[np.uint64]:

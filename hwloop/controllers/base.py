@@ -20,19 +20,23 @@ State = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadTerm:
-    """One tile's part in a layer's weights: `factor * weight_per_unit * diag(out) tile diag(in)`.
+    """One tile's part in a layer's weights.
+
+    It is `factor * weight_per_unit * diag(out_signs) (tile - offset) diag(in_signs)`.
 
     Attributes:
         tile: the tile whose difference plane is read.
         factor: share of the tile in the weights.
         in_signs: signs of the columns, shape (cols,), or None for +1.
         out_signs: signs of the rows, shape (rows,), or None for +1.
+        offset: what the host takes away from the tile, device units, shape (rows, cols), or None.
     """
 
     tile: Tile
     factor: float = 1.0
     in_signs: NDArray[np.int32] | None = None
     out_signs: NDArray[np.int32] | None = None
+    offset: NDArray[np.float32] | None = None
 
 
 class Controller(Protocol):
@@ -86,6 +90,11 @@ class Algorithm(Protocol):
     @property
     def tiles_per_layer(self) -> int:
         """Tiles of one layer, all of its shape."""
+        ...
+
+    @property
+    def pulses_per_vector(self) -> int:
+        """Most pulses that a vector gives to a cell."""
         ...
 
     def controller(

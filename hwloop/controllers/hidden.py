@@ -41,13 +41,21 @@ class ResetRule:
 class HiddenMatrix:
     """The hidden matrix H of a layer, dimensionless: 1 is worth one pulse.
 
+    Args:
+        lines, cells: its shape.
+        rule: what a pulse leaves.
+        leak: part of a line that is lost before something is added to it.
+
     Attributes:
         values: float32, shape (lines, cells of a line).
     """
 
-    def __init__(self, lines: int, cells: int, rule: ResetRule) -> None:
+    def __init__(self, lines: int, cells: int, rule: ResetRule, leak: float = 0.0) -> None:
+        if not 0 <= leak < 1:
+            raise ConfigurationError(f"leak is {leak}, expected 0 to less than 1")
         self.values = np.zeros((lines, cells), np.float32)
         self._rule = rule
+        self._keep = np.float32(1 - leak)
 
     def add(
         self, lines: NDArray[np.integer[Any]], increments: NDArray[np.float32]
@@ -62,6 +70,8 @@ class HiddenMatrix:
             Counts from -pulses_max to pulses_max, shape (lines, cells of a line).
         """
         held = self.values[lines]
+        if self._keep != 1:
+            held *= self._keep
         held += increments
         counts = np.trunc(held)
         np.clip(counts, -self._rule.pulses_max, self._rule.pulses_max, out=counts)

@@ -33,6 +33,11 @@ class AnalogSGD:
     name: ClassVar[str] = "sgd"
     tiles_per_layer: ClassVar[int] = 1
 
+    @property
+    def pulses_per_vector(self) -> int:
+        """Most pulses that a vector gives to a cell."""
+        return self.l_max
+
     def controller(
         self,
         tiles: Sequence[Tile],

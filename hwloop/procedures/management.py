@@ -5,6 +5,7 @@ Both managements are digital work of the host (Gokmen, Onen and Haensch 2017; Ra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 
 from hwloop.crossbar import Chip, Tile
 from hwloop.errors import ConfigurationError
-from hwloop.operations import Direction, Result
+from hwloop.operations import Direction, Operation, Result, code_dtype
 from hwloop.weights import WeightMap
 
 Floats = NDArray[np.floating[Any]]
+Rows = slice | NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,21 @@ class Management:
 
 
 DEFAULT = Management()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TileRead:
+    """A tile's products that are wanted.
+
+    Attributes:
+        tile: its difference plane is read.
+        weights: mapping of the tile.
+        vectors: float32, shape (samples, driven lines).
+    """
+
+    tile: Tile
+    weights: WeightMap
+    vectors: NDArray[np.float32]
 
 
 def managed_vmm(
@@ -61,27 +78,53 @@ def managed_vmm(
     Returns:
         Weighted sums, float32, shape (samples, output lines).
     """
-    scale = _scales(vectors, management.noise)
+    return managed_vmms(chip, [TileRead(tile, weights, vectors)], direction, management)[0]
+
+
+def managed_vmms(
+    chip: Chip,
+    reads: Sequence[TileRead],
+    direction: Direction,
+    management: Management = DEFAULT,
+) -> list[NDArray[np.float32]]:
+    """Return what `managed_vmm` gives for several tiles, which share its submissions.
+
+    Args:
+        chip: the array.
+        reads: what is wanted of each tile.
+        direction: forward gives `W x` per vector, backward `W^T d`.
+        management: how vectors are fitted to the converters.
+
+    Returns:
+        Weighted sums of each tile, float32, shape (samples, output lines).
+    """
     forward = direction is Direction.FORWARD
-    capabilities = tile.capabilities
-    lsb = weights.forward_lsb(capabilities) if forward else weights.backward_lsb(capabilities)
-    code_max = capabilities.dac.code_max
-    result = _read(chip, tile, direction, vectors, scale, code_max)
-    products = _products(result, scale, lsb)
-    if not forward or management.bound_rounds == 0:
-        return products
-    assert result.saturated is not None
-    if not result.saturated.any():
-        return products
-    rows = np.arange(len(vectors))
-    for _ in range(management.bound_rounds):
-        rows = rows[result.saturated.any(axis=1)]
-        if not len(rows):
+    scales = [_scales(read.vectors, management.noise) for read in reads]
+    parts: list[tuple[int, Rows]] = [(index, slice(None)) for index in range(len(reads))]
+    products: list[NDArray[np.float32]] = []
+    for round_number in range(1 + (management.bound_rounds if forward else 0)):
+        operations = [
+            _operation(reads[index], direction, reads[index].vectors[rows], scales[index][rows])
+            for index, rows in parts
+        ]
+        results = chip.submit(operations).results()
+        saturated: list[tuple[int, Rows]] = []
+        for (index, rows), result in zip(parts, results, strict=True):
+            lsb = _lsb(reads[index], forward)
+            values = _products(result, scales[index][rows], lsb)
+            if round_number == 0:
+                products.append(values)
+            else:
+                products[index][rows] = values
+            if forward and result.saturated is not None and result.saturated.any():
+                again = np.flatnonzero(result.saturated.any(axis=1))
+                saturated.append((index, again if isinstance(rows, slice) else rows[again]))
+        if not saturated:
             break
-        scale[rows] *= 2
-        result = _read(chip, tile, direction, vectors[rows], scale[rows], code_max)
-        products[rows] = _products(result, scale[rows], lsb)
-        assert result.saturated is not None
+        if round_number < management.bound_rounds:
+            for index, rows in saturated:
+                scales[index][rows] *= 2
+        parts = saturated
     return products
 
 
@@ -101,19 +144,24 @@ def _scales(vectors: NDArray[np.float32], noise_management: bool) -> NDArray[np.
     return largest
 
 
-def _read(
-    chip: Chip,
-    tile: Tile,
+def _operation(
+    read: TileRead,
     direction: Direction,
     vectors: NDArray[np.float32],
     scale: NDArray[np.float32],
-    code_max: int,
-) -> Result:
+) -> Operation:
+    code_max = read.tile.capabilities.dac.code_max
     codes = vectors * (code_max / scale)[:, None]
     np.rint(codes, out=codes)
     np.clip(codes, -code_max, code_max, out=codes)
-    operation = tile.new_vmm(direction, codes.astype(np.int32))
-    return chip.submit([operation]).results()[0]
+    return read.tile.new_vmm(direction, codes.astype(code_dtype(code_max)))
+
+
+def _lsb(read: TileRead, forward: bool) -> float:
+    capabilities = read.tile.capabilities
+    if forward:
+        return read.weights.forward_lsb(capabilities)
+    return read.weights.backward_lsb(capabilities)
 
 
 def _products(result: Result, scale: NDArray[np.float32], lsb: float) -> NDArray[np.float32]:

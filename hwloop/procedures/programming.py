@@ -13,7 +13,7 @@ from hwloop.operations import Restore, Snapshot
 from hwloop.random import host_generator
 
 PERSISTENT, VISIBLE, REFERENCE, PULSES = range(4)
-"""Planes of a `Snapshot`'s state."""
+"""First planes of a `Snapshot`'s state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def write_exact(
 
 
 def _snapshot(chip: Chip, tile: Tile) -> NDArray[np.float32]:
-    """Return the planes of a tile, shape (4, rows, cols), viewed as float32."""
+    """Return the planes of a tile, shape (state_words, rows, cols), viewed as float32."""
     operation = Snapshot(tile=tile.index, **chip.identity())
     values = chip.submit([operation]).results()[0].values
     assert values is not None

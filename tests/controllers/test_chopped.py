@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ideal_backend import ideal_chip
+from steps import COLS, DELTA, LAYER, ROWS, SEED, WEIGHTS, signals, train
 
 from hwloop.controllers import ChoppedTTv2
 from hwloop.errors import CapabilityError, ConfigurationError
@@ -10,40 +11,12 @@ from hwloop.operations import OuterUpdate, Pulse, ReadCells
 from hwloop.random import host_generator
 from hwloop.weights import WeightMap
 
-DELTA = 0.01
-WEIGHTS = WeightMap(0.5)
-ROWS, COLS = 4, 6
-SEED, LAYER = 7, 2
-
-
-def signals(samples, seed=0):
-    """Signals of full or no strength, whose codes need no rounding."""
-    rng = np.random.default_rng(seed)
-    x = rng.integers(-1, 2, (samples, COLS)).astype(np.float32)
-    d = 0.02 * rng.integers(-1, 2, (samples, ROWS)).astype(np.float32)
-    return x, d
-
 
 def make(**options):
     chip, backend = ideal_chip([(ROWS, COLS), (ROWS, COLS)], delta=DELTA)
     algorithm = ChoppedTTv2(granularity=DELTA, **options)
     controller = algorithm.controller([chip[0], chip[1]], WEIGHTS, None, seed=SEED, layer=LAYER)
     return chip, backend, controller
-
-
-def train(chip, controller, x, d, rate, batches):
-    """Run steps; return the operations of each."""
-    steps, start = [], 0
-    for samples in batches:
-        part = slice(start, start + samples)
-        planned = controller.plan(x[part], d[part], rate, 1 / samples)
-        pulses = controller.digest(chip.submit(planned).results())
-        if pulses:
-            chip.submit(pulses)
-        steps.append((planned, pulses))
-        start += samples
-    chip.flush()
-    return steps
 
 
 def straight_line(x, d, rate, pulses_per_sample, o):
@@ -116,7 +89,7 @@ def test_straight_line(options, batches):
     assert np.abs(backend.cells[0] - C).max() < 1e-9
     assert np.abs(C).max() > 0
     assert np.abs(controller.hidden.values - H).max() < 1e-3
-    assert (controller.choppers.signs == c).all()
+    assert (controller.fast.choppers.signs == c).all()
 
 
 def test_automatic_rate_expects_eta0_l_max_pulses_of_a_typical_vector():
@@ -232,9 +205,9 @@ def test_fast_array_has_its_share_in_the_weights():
     _, _, controller = make(gamma=0.25, rho=0.5)
     slow, fast = controller.read_terms()
     assert (slow.factor, fast.factor) == (1.0, 0.25)
-    assert fast.in_signs is controller.choppers.signs
+    assert fast.in_signs is controller.fast.choppers.signs
     _, _, controller = make(gamma=0.25, transfer="rows")
-    assert controller.read_terms()[1].out_signs is controller.choppers.signs
+    assert controller.read_terms()[1].out_signs is controller.fast.choppers.signs
     _, _, controller = make()
     assert len(controller.read_terms()) == 1
 
