@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hwloop.crossbar import Chip
 from hwloop.errors import ConfigurationError
-from hwloop.nn.linear import CrossbarLinear
+from hwloop.nn.layer import controllers_state, load_controllers, matrices
 from hwloop.nn.optimizer import AnalogOptimizer
 
 VERSION = 1
@@ -42,15 +42,21 @@ def save(
         optimizer: its optimizer.
         extra: what else belongs to the training, as JSON allows, for example the epoch.
     """
+    chosen = matrices(model)
+    if any(matrix.chip is not chip for matrix in chosen):
+        raise ConfigurationError(
+            "the model is on several arrays, a checkpoint holds one",
+            remedy="keep model.state_dict(), which holds the state of all of them",
+        )
     arrays: Arrays = {"torch_random": torch.get_rng_state().numpy()}
     virtual = _shows_state(chip)
     if virtual:
         arrays |= {f"tile/{i}": state for i, state in enumerate(chip.snapshot())}
     else:
         chip.flush()
-    for i, layer in enumerate(_layers(model)):
-        arrays |= {f"layer/{i}/{k}": v for k, v in layer.controller.state().items()}
-    arrays |= {f"model/{k}": v.cpu().numpy() for k, v in model.state_dict().items()}
+    arrays |= {f"layer/{k}": v for k, v in controllers_state(chosen).items()}
+    arrays |= {f"model/{k}": v.detach().cpu().numpy() for k, v in _digital(model).items()}
+    arrays |= {f"optimizer/{k}": v for k, v in _momenta(optimizer).items()}
     arrays |= {f"ledger/{k}": v for k, v in chip.guard.ledger.state().items()}
     totals = chip.totals
     about = {
@@ -105,35 +111,73 @@ def load(
             f"{path} is a checkpoint of chip {about['chip_id']!r}, "
             f"but {chip.capabilities.chip_id!r} is connected"
         )
-    layers = _layers(model)
-    digital = model.state_dict()
-    expected = {f"layer/{i}/{k}": v for i, x in enumerate(layers) for k, v in _state(x).items()}
-    expected |= {f"model/{k}": v.cpu().numpy() for k, v in digital.items()}
+    chosen = matrices(model)
+    expected = {f"layer/{k}": v for k, v in controllers_state(chosen).items()}
+    expected |= {f"model/{k}": v.detach().cpu().numpy() for k, v in _digital(model).items()}
     _check_fit(path, arrays, expected)
 
     chip.flush()
     if about["virtual"]:
         chip.restore([arrays[f"tile/{i}"] for i in range(len(chip))])
-    for i, layer in enumerate(layers):
-        layer.controller.load_state(_below(arrays, f"layer/{i}/"))
-    model.load_state_dict({k: torch.from_numpy(v) for k, v in _below(arrays, "model/").items()})
+    load_controllers(chosen, _below(arrays, "layer/"))
+    saved = _below(arrays, "model/")
+    with torch.no_grad():
+        for name, tensor in _digital(model).items():
+            tensor.copy_(torch.from_numpy(saved[name]))
     chip.guard.ledger.restore(_below(arrays, "ledger/"))
-    chip.next_id, chip.next_ordinal = about["next_id"], about["next_ordinal"]
+    # Ids rise also where what follows the checkpoint has been executed before; noise repeats.
+    chip.next_id = max(chip.next_id, about["next_id"])
+    chip.next_ordinal = about["next_ordinal"]
     chip.totals.operations, chip.totals.pulses, chip.totals.ticks = about["totals"]
-    for group, saved in zip(optimizer.param_groups, about["groups"], strict=True):
-        group.update(saved)
+    for group, rates in zip(optimizer.param_groups, about["groups"], strict=True):
+        # JSON has no tuples, which some optimizers' options are.
+        group.update({k: tuple(v) if isinstance(v, list) else v for k, v in rates.items()})
+    _load_momenta(optimizer, _below(arrays, "optimizer/"))
     optimizer.zero_grad()
     torch.set_rng_state(torch.from_numpy(arrays["torch_random"]))
     extra: dict[str, Any] = about["extra"]
     return extra
 
 
-def _layers(model: torch.nn.Module) -> list[CrossbarLinear]:
-    return [m for m in model.modules() if isinstance(m, CrossbarLinear)]
+def _digital(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return parameters and persistent buffers: `state_dict` without the state of arrays."""
+    return {
+        f"{path}.{name}".lstrip("."): tensor
+        for path, module in model.named_modules()
+        for name, tensor in (*module._parameters.items(), *module._buffers.items())
+        if tensor is not None and name not in module._non_persistent_buffers_set
+    }
 
 
-def _state(layer: CrossbarLinear) -> Arrays:
-    return layer.controller.state()
+def _momenta(optimizer: AnalogOptimizer) -> Arrays:
+    """Return what the digital optimizer remembers, such as momenta."""
+    arrays: Arrays = {}
+    for i, parameter in enumerate(_parameters(optimizer)):
+        state = {} if optimizer.digital is None else optimizer.digital.state.get(parameter, {})
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor):
+                arrays[f"{i}/{name}"] = value.detach().cpu().numpy()
+            elif isinstance(value, int | float):
+                arrays[f"{i}/{name}"] = np.array(value)
+            elif value is not None:
+                raise ConfigurationError(
+                    f"a checkpoint cannot hold {name} of {type(optimizer.digital).__name__}",
+                    remedy="keep optimizer.state_dict() and model.state_dict()",
+                )
+    return arrays
+
+
+def _load_momenta(optimizer: AnalogOptimizer, arrays: Arrays) -> None:
+    for i, parameter in enumerate(_parameters(optimizer)):
+        own = _below(arrays, f"{i}/")
+        if own and optimizer.digital is not None:
+            optimizer.digital.state[parameter] = {
+                name: torch.from_numpy(np.array(value)) for name, value in own.items()
+            }
+
+
+def _parameters(optimizer: AnalogOptimizer) -> list[torch.Tensor]:
+    return [p for group in optimizer.param_groups[1:] for p in group["params"]]
 
 
 def _shows_state(chip: Chip) -> bool:

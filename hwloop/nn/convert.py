@@ -1,31 +1,25 @@
-"""Conversion of a torch model: its linear layers move to tiles, all else stays digital."""
+"""Conversion of a torch model: its weights move to tiles, all else stays digital."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
-from itertools import groupby
+import warnings
+from collections.abc import Mapping
 from typing import Literal
 
-import torch
+import numpy as np
 from torch import nn
 
-from hwloop.controllers import Algorithm
-from hwloop.crossbar import Chip
-from hwloop.errors import CapabilityError, ConfigurationError
+from hwloop.controllers import Algorithm, AlgorithmWarning, examine
+from hwloop.crossbar import Chip, Tile
+from hwloop.errors import ConfigurationError
+from hwloop.nn.convolution import CrossbarConv
+from hwloop.nn.layer import CrossbarLayer
 from hwloop.nn.linear import CrossbarLinear
+from hwloop.nn.matrix import CHUNK, Block, CrossbarMatrix
+from hwloop.nn.survey import Found, Rules, replace, survey
+from hwloop.nn.tiling import Allotted, allot
 from hwloop.procedures import Management, write_exact
 from hwloop.weights import WeightMap
-
-DIGITAL: tuple[type[nn.Module], ...] = (
-    nn.LayerNorm,
-    nn.GroupNorm,
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.PReLU,
-    nn.Embedding,
-)
-"""Layers with parameters that stay digital and are trained by the optimizer's digital part."""
 
 
 def convert(
@@ -33,127 +27,141 @@ def convert(
     chip: Chip,
     algorithm: Algorithm,
     *,
+    rules: Rules | None = None,
+    arrays: Mapping[str, Chip] | None = None,
     weight_gain: float = 16.0,
     seed: int = 1,
     write_error: float = 0.0,
     initial_weights: Literal["write", "keep"] = "write",
     management: Management | None = None,
+    chunk: int = CHUNK,
 ) -> nn.Module:
-    """Return a copy of a model whose linear layers are on an array; the model itself is untouched.
+    """Return a copy of a model whose weights are on an array; the model itself is untouched.
 
-    Layers take tiles in the order of `net.modules()`, `algorithm.tiles_per_layer` each, with as
-    many rows as outputs and as many columns as inputs (`tile_shapes`). Biases stay digital.
+    `torch.nn.Linear`, `Conv1d` and `Conv2d` move, and so do the projections of
+    `MultiheadAttention`. Normalisations, embeddings, biases, and parameters that a user's own
+    module has stay digital. Weights take tiles in the order of `net.modules()` (`tile_shapes`), the
+    first free ones that are large enough, `algorithm.tiles_per_layer` for each part; what is larger
+    than the array's tiles is divided over both axes. Layers that share a weight share its tiles. A
+    weight that needs no gradient is read, but not trained.
 
     Args:
-        net: any tree of modules, its weights in exact `torch.nn.Linear` layers.
+        net: any tree of modules.
         chip: the array.
         algorithm: what trains the layers, such as `ChoppedTTv2()`.
+        rules: which layers stay digital, or have an algorithm, gain or array of their own.
+        arrays: further arrays, by the names that rules use.
         weight_gain: weight of one device unit times sqrt(n_in) (`WeightMap.for_inputs`).
         seed: seed of all random choices of the host.
         write_error: standard deviation of the error of writing the initial weights, device units.
         initial_weights: write the model's weights exactly, which only virtual arrays can, or keep
             what the cells hold.
         management: how vectors are fitted to the converters.
+        chunk: most vectors (patches of a convolution) that a layer reads, or makes updates of, at
+            once; memory grows with it, and so does the size of a submission.
 
     Raises:
-        CapabilityError: a layer cannot move to the array, or tiles do not fit.
+        CapabilityError: a layer cannot move to an array, or tiles do not suffice.
+        ConfigurationError: the algorithm cannot work on the array's device, or a rule means
+            nothing.
+
+    Warns:
+        AlgorithmWarning: it can, but hardly well (`hwloop.controllers.examine`).
     """
-    layers = _linear_layers(net)
-    _check_tiles(layers, chip, algorithm)
     if initial_weights not in ("write", "keep"):
         raise ConfigurationError(
             f"initial_weights is {initial_weights!r}, expected 'write' or 'keep'"
         )
-    model = copy.deepcopy(net)
-    granularity = None if chip.device is None else chip.device.granularity
-    replacements: dict[int, CrossbarLinear] = {}
-    for number, (_, linear) in enumerate(_linear_layers(model)):
-        first = number * algorithm.tiles_per_layer
-        tiles = [chip[first + i] for i in range(algorithm.tiles_per_layer)]
-        weights = WeightMap.for_inputs(linear.in_features, weight_gain)
-        controller = algorithm.controller(tiles, weights, granularity, seed=seed, layer=number)
-        layer = CrossbarLinear(chip, controller, weights, linear.bias, management)
+    model, found = survey(net, rules)
+    chips = _chips(found, chip, arrays or {})
+    allotted: dict[int, Allotted] = {}
+    for name, where in chips.items():
+        here = [weight for weight in found if weight.placement.array == name]
+        for given in allot(here, where, algorithm):
+            allotted[id(given.weight)] = given
+    _examine(list(allotted.values()), chips, algorithm)
+    # All controllers before the first write: they refuse what they cannot work with.
+    made: list[tuple[Found, CrossbarMatrix]] = []
+    number = 0
+    for weight in found:
+        where, placement = chips[weight.placement.array], weight.placement
+        how = placement.algorithm or algorithm
+        mapping = WeightMap.for_inputs(weight.cols, placement.weight_gain or weight_gain)
+        parts = []
+        for rows, cols, numbers in allotted[id(weight)].parts:
+            tiles = tuple(where[i] for i in numbers)
+            granularity = where.capabilities.granularity
+            controller = how.controller(tiles, mapping, granularity, seed=seed, layer=number)
+            parts.append(Block(controller, tiles, rows, cols))
+            number += 1
+        matrix = CrossbarMatrix(where, parts, mapping, management, chunk)
+        matrix.trains = weight.layers[0].weight.requires_grad
+        made.append((weight, matrix))
+    replacements: dict[int, nn.Module] = {}
+    for weight, matrix in made:
         if initial_weights == "write":
-            for tile in tiles:
-                target = torch.zeros_like(linear.weight)
-                if tile is controller.forward_tile:
-                    target = linear.weight / weights.weight_per_unit
-                error = write_error if tile is controller.forward_tile else 0.0
-                written = write_exact(chip, tile, target.detach().numpy(), error=error, seed=seed)
-                if tile is controller.forward_tile:
-                    layer.written = written
-        layer.train(linear.training)
-        replacements[id(linear)] = layer
-    if id(model) in replacements:
-        return replacements[id(model)]
-    for module in list(model.modules()):
-        # Not `named_children`, which names a layer that is used twice once.
-        for name, child in module._modules.items():
-            if id(child) in replacements:
-                module._modules[name] = replacements[id(child)]
-    return model
+            _write(matrix, weight, write_error, seed)
+        for layer in weight.layers:
+            replacements[id(layer)] = _layer(matrix, layer)
+    return replace(model, replacements)
 
 
-def tile_shapes(net: nn.Module, algorithm: Algorithm) -> list[tuple[int, int]]:
-    """Return rows and columns of the tiles that a model needs, in order."""
-    return [
-        (layer.out_features, layer.in_features)
-        for _, layer in _linear_layers(net)
-        for _ in range(algorithm.tiles_per_layer)
-    ]
+def _chips(found: list[Found], chip: Chip, arrays: Mapping[str, Chip]) -> dict[str | None, Chip]:
+    """Return the arrays that are used, by name."""
+    chips: dict[str | None, Chip] = {None: chip}
+    for name in {weight.placement.array for weight in found} - {None}:
+        assert name is not None
+        if name not in arrays:
+            raise ConfigurationError(
+                f"a rule names the array {name!r}, which is not there",
+                remedy=f"give it to convert: arrays={{{name!r}: chip}}",
+            )
+        chips[name] = arrays[name]
+    if len({id(where) for where in chips.values()}) != len(chips):
+        raise ConfigurationError("one array has two names")
+    return chips
 
 
-def shape_option(shapes: Sequence[tuple[int, int]]) -> str:
-    """Return shapes as the option `shape` of a backend URL, for example `2x256x784+2x10x256`."""
-    runs = [(shape, len(list(run))) for shape, run in groupby(shapes)]
-    return "+".join(f"{count}x{rows}x{cols}" for (rows, cols), count in runs)
+def _examine(
+    allotted: list[Allotted], chips: Mapping[str | None, Chip], algorithm: Algorithm
+) -> None:
+    """Say what speaks against an algorithm on an array, for each pair of both once."""
+    groups: list[tuple[Chip, Algorithm, list[Tile]]] = []
+    for given in allotted:
+        where = chips[given.weight.placement.array]
+        how = given.weight.placement.algorithm or algorithm
+        tiles = [where[i] for _, _, numbers in given.parts for i in numbers]
+        for known, same, together in groups:
+            if known is where and same == how:
+                together += tiles
+                break
+        else:
+            groups.append((where, how, tiles))
+    for where, how, tiles in groups:
+        for text in examine(how, tiles, where.device):
+            warnings.warn(text, AlgorithmWarning, stacklevel=3)
 
 
-def _linear_layers(net: nn.Module) -> list[tuple[str, nn.Linear]]:
-    """Return the layers that move to the array, with their names; refuse what cannot move."""
-    layers: list[tuple[str, nn.Linear]] = []
-    refused: list[str] = []
-    owners: dict[int, str] = {}
-    for name, module in net.named_modules():
-        label = f"{name or 'the model itself'} ({type(module).__name__})"
-        own = list(module.parameters(recurse=False))
-        # The exact class: a subclass, or a module that uses weights by itself, would go on using
-        # the dense ones.
-        if type(module) is nn.Linear:
-            if module._forward_hooks or module._forward_pre_hooks:
-                refused.append(f"{label}: it has forward hooks")
-            layers.append((name, module))
-        elif own and type(module) not in DIGITAL:
-            refused.append(f"{label}: only torch.nn.Linear layers move to an array")
-        for parameter in own:
-            if id(parameter) in owners:
-                refused.append(f"{label}: it shares a parameter with {owners[id(parameter)]}")
-            owners[id(parameter)] = label
-    if refused:
-        raise CapabilityError(
-            "the model has layers that cannot move to an array:\n  " + "\n  ".join(refused),
-            remedy="replace them by torch.nn.Linear layers, or keep them outside the model",
-        )
-    if not layers:
-        raise CapabilityError("the model has no torch.nn.Linear layer")
-    return layers
+def _write(matrix: CrossbarMatrix, weight: Found, error: float, seed: int) -> None:
+    """Write a layer's weights into its tiles; other tiles of its parts are set to 0."""
+    dense = weight.layers[0].weight.detach().to("cpu").reshape(weight.rows, weight.cols)
+    units = (dense / matrix.weights.weight_per_unit).float().numpy()
+    for block in matrix.blocks:
+        for tile in block.tiles:
+            target = np.zeros((tile.rows, tile.cols), np.float32)
+            if tile is not block.controller.forward_tile:
+                write_exact(matrix.chip, tile, target, seed=seed)
+                continue
+            part = units[block.rows, block.cols]
+            target[: part.shape[0], : part.shape[1]] = part
+            block.written = write_exact(matrix.chip, tile, target, error=error, seed=seed)
 
 
-def _check_tiles(layers: Sequence[tuple[str, nn.Linear]], chip: Chip, algorithm: Algorithm) -> None:
-    """Refuse tiles that do not fit the layers, all at once."""
-    each = algorithm.tiles_per_layer
-    wanted = [(x.out_features, x.in_features) for _, x in layers for _ in range(each)]
-    held = [(tile.rows, tile.cols) for tile in chip.capabilities.tiles]
-    misfits = [
-        f"layer {layers[i // each][0] or '(the model itself)'}: tile {i} should be "
-        f"{rows}x{cols}, "
-        + (f"it is {held[i][0]}x{held[i][1]}" if i < len(held) else "there is none")
-        for i, (rows, cols) in enumerate(wanted)
-        if i >= len(held) or held[i] != (rows, cols)
-    ]
-    if misfits:
-        raise CapabilityError(
-            f"the tiles of {chip.capabilities.name} do not fit the model:\n  "
-            + "\n  ".join(misfits),
-            remedy=f"open the array with shape={shape_option(wanted)}",
-        )
+def _layer(matrix: CrossbarMatrix, layer: nn.Linear | nn.Conv1d | nn.Conv2d) -> CrossbarLayer:
+    made: CrossbarLayer
+    if isinstance(layer, nn.Linear):
+        made = CrossbarLinear(matrix, layer.bias)
+    else:
+        made = CrossbarConv(matrix, layer)
+    made.train(layer.training)
+    return made

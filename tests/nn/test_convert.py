@@ -56,7 +56,7 @@ def test_each_layer_takes_its_tiles_in_order():
         cells[...] = 0.5
     model = convert(net, chip, TTV2)
     assert [layer.controller.forward_tile.index for layer in model] == [0, 2]
-    assert [layer.controller.fast_tile.index for layer in model] == [1, 3]
+    assert [layer.controller.fast.tile.index for layer in model] == [1, 3]
     assert (backend.cells[1] == 0).all()
     assert (backend.cells[3] == 0).all()
 
@@ -91,45 +91,113 @@ def test_all_layers_that_cannot_move_are_listed():
     class Odd(nn.Linear):
         pass
 
-    net = nn.Sequential(nn.Conv2d(1, 2, 3), Odd(3, 3), nn.Linear(3, 3))
-    net.add_module("attention", nn.MultiheadAttention(4, 2))
+    net = nn.Sequential(nn.ConvTranspose2d(1, 2, 3), Odd(3, 3), nn.Linear(3, 3), nn.LSTM(3, 3))
+    net.add_module("grouped", nn.Conv2d(4, 4, 3, groups=2))
+    net.add_module("lazy", nn.LazyLinear(3))
+    net.add_module("normed", nn.utils.parametrizations.weight_norm(nn.Linear(3, 3)))
+    net.add_module("attention", nn.MultiheadAttention(4, 2, add_bias_kv=True))
     with pytest.raises(CapabilityError) as refusal:
         tile_shapes(net, SGD)
     text = str(refusal.value)
-    assert "0 (Conv2d): only torch.nn.Linear layers" in text
-    assert "1 (Odd)" in text
-    assert "attention (MultiheadAttention)" in text
-    assert "attention.out_proj (NonDynamicallyQuantizableLinear)" in text
+    assert "0 (ConvTranspose2d): torch.nn.ConvTranspose2d is not supported; take Upsample" in text
+    assert "1 (Odd): it is a class of its own, only torch.nn.Linear itself moves" in text
+    assert "3 (LSTM): torch.nn.LSTM is not supported; write it out with torch.nn.Linear" in text
+    assert "grouped (Conv2d): convolutions of 2 groups" in text
+    assert "lazy (LazyLinear): its shape is not known yet; run a batch" in text
+    assert "normed (ParametrizedLinear): it has parametrizations; remove them" in text
+    assert "attention (MultiheadAttention): add_bias_kv" in text
+    assert "rules={'0': 'digital'}" in text
+    assert "2 (Linear)" not in text
 
 
-def test_shared_parameters_are_refused():
-    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
-    net[1].weight = net[0].weight
-    with pytest.raises(CapabilityError, match=r"1 \(Linear\): it shares a parameter with 0"):
+def test_quantised_and_wrapped_layers_are_refused():
+    class Quantised(nn.Module):
+        __module__ = "torch.ao.nn.quantized.modules.linear"
+
+    net = nn.Sequential(Quantised(), nn.DataParallel(nn.Linear(2, 2)))
+    with pytest.raises(CapabilityError) as refusal:
         tile_shapes(net, SGD)
+    assert "0 (Quantised): it is quantised; convert the float model" in str(refusal.value)
+    assert "1 (DataParallel): copies of a model cannot share an array" in str(refusal.value)
+
+
+def test_parameters_of_ones_own_modules_stay_digital():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(3))
+            self.layer = nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.scale * self.layer(x)
+
+    model = convert(Scaled(), ideal_chip([(3, 3)])[0], SGD)
+    assert [name for name, _ in model.named_parameters()] == ["scale", "layer.bias"]
 
 
 def test_hooks_are_refused():
     net = nn.Sequential(nn.Linear(3, 3))
     net[0].register_forward_hook(lambda *a: None)
-    with pytest.raises(CapabilityError, match="forward hooks"):
+    with pytest.raises(CapabilityError, match="it has forward or backward hooks"):
         tile_shapes(net, SGD)
 
 
 def test_nothing_to_move():
-    with pytest.raises(CapabilityError, match=r"no torch\.nn\.Linear"):
+    with pytest.raises(CapabilityError, match="no layer that moves"):
         tile_shapes(nn.Sequential(nn.Tanh()), SGD)
 
 
-def test_all_tiles_that_do_not_fit_are_listed():
+def test_all_tiles_that_do_not_suffice_are_listed():
     net = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 5))
-    chip, _ = ideal_chip([(2, 3), (4, 3), (5, 2)])
+    chip, backend = ideal_chip([(2, 3), (4, 3), (5, 2)])
     with pytest.raises(CapabilityError) as refusal:
         convert(net, chip, TTV2)
     text = str(refusal.value)
-    assert "layer 0: tile 1 should be 2x3, it is 4x3" in text
-    assert "layer 1: tile 3 should be 5x2, there is none" in text
+    assert "layer 0: needs 2 tiles of one shape, 2x3 or larger" in text
+    assert "layer 1: needs 2 tiles of one shape, 5x2 or larger" in text
     assert "shape=2x2x3+2x5x2" in text
+    assert backend.kinds == ["configure"]
+
+
+def test_weights_that_two_layers_share_are_one_matrix():
+    net = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 3, bias=False))
+    net[2].weight = net[0].weight
+    assert tile_shapes(net, SGD) == [(3, 3)]
+    chip, _ = ideal_chip([(3, 3)])
+    model = convert(net, chip, SGD)
+    assert model[0].matrix is model[2].matrix
+    assert model[2].bias is None
+    x = torch.randn(4, 3)
+    for m in (net, model):
+        m(x).square().sum().backward()
+    assert (model(x) - net(x)).abs().max() < 1e-5
+    assert len(model[0].trace) == 2
+    x, d = next(model[0].matrix.recorded_chunks())
+    assert d.T @ x == pytest.approx(net[0].weight.grad.numpy(), abs=1e-4)
+
+
+def test_a_bias_that_two_layers_share_stays_one():
+    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    net[1].bias = net[0].bias
+    model = convert(net, ideal_chip([(3, 3)] * 2)[0], SGD)
+    assert model[0].bias is model[1].bias
+
+
+def test_weights_shared_with_a_digital_layer_are_refused():
+    net = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 5))
+    net[1].weight = net[0].weight
+    with pytest.raises(CapabilityError, match=r"1 \(Linear\): it shares a parameter with 0"):
+        tile_shapes(net, SGD)
+    assert tile_shapes(nn.Sequential(net, nn.Linear(5, 2)), SGD, rules={"0": "digital"}) == [(2, 5)]
+
+
+def test_frozen_weights_are_read_but_not_recorded():
+    net = nn.Linear(3, 2)
+    net.weight.requires_grad_(False)
+    layer = convert(net, ideal_chip([(2, 3)])[0], SGD)
+    layer(torch.ones(1, 3)).sum().backward()
+    assert layer.trace == []
+    assert layer.bias.grad is not None
 
 
 def test_wrong_initial_weights():

@@ -9,7 +9,7 @@ from ideal_backend import ideal_chip
 from torch.nn import functional as F
 
 import hwloop
-from hwloop.controllers import AnalogSGD, ChoppedTTv2
+from hwloop.controllers import AnalogSGD, ChoppedTTv2, ERider
 from hwloop.errors import CapabilityError, ConfigurationError
 from hwloop.nn import AnalogOptimizer, CrossbarLinear, convert
 
@@ -98,9 +98,32 @@ def test_fast_array_with_a_share_is_read_too():
     assert isinstance(layer, CrossbarLinear)
     rng = np.random.default_rng(0)
     backend.cells[1][...] = rng.normal(size=(5, 7))
-    signs = layer.controller.choppers.signs
+    signs = layer.controller.fast.choppers.signs
     signs[[1, 4]] = -1
     weights = backend.cells[0] + 0.5 * backend.cells[1] * signs
+    weights = torch.tensor(weights * layer.weights.weight_per_unit, dtype=torch.float32)
+    x = torch.randn(3, 7, requires_grad=True)
+    y = layer(x)
+    assert (y - x @ weights.T).abs().max() < 1e-4
+    y.sum().backward()
+    assert (x.grad - weights.sum(dim=0)).abs().max() < 1e-4
+    assert (layer.read_weights() - weights).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("transfer", ["columns", "rows"])
+def test_what_the_host_takes_away_from_a_tile_is_no_weight(transfer):
+    chip, backend = ideal_chip([(5, 7), (5, 7)])
+    algorithm = ERider(granularity=0.01, gamma=0.5, transfer=transfer)
+    layer = convert(torch.nn.Linear(7, 5, bias=False), chip, algorithm)
+    rng = np.random.default_rng(0)
+    backend.cells[1][...] = rng.normal(size=(5, 7))
+    references = layer.controller.references.reference
+    references[...] = rng.normal(size=references.shape)
+    signs = layer.controller.fast.choppers.signs
+    signs[[1, 4]] = -1
+    columns = transfer == "columns"
+    residual = backend.cells[1] - (references.T if columns else references)
+    weights = backend.cells[0] + 0.5 * residual * (signs if columns else signs[:, None])
     weights = torch.tensor(weights * layer.weights.weight_per_unit, dtype=torch.float32)
     x = torch.randn(3, 7, requires_grad=True)
     y = layer(x)
@@ -115,7 +138,7 @@ def test_a_layer_is_no_dense_parameter_and_cannot_be_copied():
     assert [name for name, _ in model.named_parameters()] == ["0.bias", "2.bias"]
     with pytest.raises(CapabilityError, match="cannot be copied"):
         copy.deepcopy(model)
-    assert "in_features=7, out_features=5, bias=True, tile=0" in repr(model)
+    assert "in_features=7, out_features=5, bias=True, tiles=[0]" in repr(model)
 
 
 def test_wrong_input_is_explained():
@@ -125,7 +148,7 @@ def test_wrong_input_is_explained():
 
 
 def test_endless_recording_is_stopped(monkeypatch):
-    monkeypatch.setattr("hwloop.nn.linear.TRACE_BYTES_MAX", 1000)
+    monkeypatch.setattr("hwloop.nn.matrix.TRACE_BYTES_MAX", 1000)
     model = convert(net(), ideal_chip([(5, 7), (3, 5)])[0], SGD)
     optimizer = AnalogOptimizer(model, lr=0.1)
     with pytest.raises(ConfigurationError, match="without a step"):

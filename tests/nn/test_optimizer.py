@@ -7,7 +7,16 @@ from ideal_backend import ideal_chip
 from torch.nn import functional as F
 
 import hwloop
-from hwloop.controllers import AnalogSGD, ChoppedTTv2
+from hwloop.controllers import (
+    AGAD,
+    AnalogSGD,
+    ChoppedTTv2,
+    ERider,
+    MixedPrecision,
+    ResidualLearning,
+    TikiTaka,
+    TTv2,
+)
 from hwloop.errors import ConfigurationError
 from hwloop.nn import AnalogOptimizer, convert, shape_option, tile_shapes
 
@@ -194,12 +203,25 @@ def test_wrong_reduction():
         setup(SGD, lr=0.1, reduction="none")
 
 
+LEARNING = [
+    (ChoppedTTv2(n_s=2, gamma0=50), 16.0, 0.05, 15, 0.85),
+    (AnalogSGD(), 5.0, 0.05, 15, 0.85),
+    (TTv2(n_s=2, gamma0=50), 16.0, 0.05, 5, 0.75),
+    (AGAD(n_s=1, gamma0=50, period=5), 16.0, 0.05, 5, 0.75),
+    (ERider(n_s=1, gamma0=50), 16.0, 0.05, 5, 0.75),
+    (TikiTaka(n_s=1, fast_lr=50.0), 16.0, 0.05, 5, 0.75),
+    (ResidualLearning(n_s=1, gamma0=50, fast_lr=10.0), 16.0, 0.05, 5, 0.75),
+    (MixedPrecision(n_s=2), 16.0, 0.2, 5, 0.75),
+]
+"""Algorithm, weight gain, learning rate, epochs, and the accuracy that is to be surpassed."""
+
+
 @pytest.mark.parametrize(
-    ("algorithm", "weight_gain"),
-    [(ChoppedTTv2(n_s=2, gamma0=50), 16.0), (AnalogSGD(), 5.0)],
-    ids=["c-ttv2", "sgd"],
+    ("algorithm", "weight_gain", "lr", "epochs", "least"),
+    LEARNING,
+    ids=[one[0].name for one in LEARNING],
 )
-def test_training_learns(algorithm, weight_gain):
+def test_training_learns(algorithm, weight_gain, lr, epochs, least):
     # The script of the README: nothing but convert, optimizer, backward, step.
     rng = torch.Generator().manual_seed(0)
     x = torch.rand(200, 16, generator=rng) * 2 - 1
@@ -209,10 +231,10 @@ def test_training_learns(algorithm, weight_gain):
     shape = shape_option(tile_shapes(dense, algorithm))
     with hwloop.connect(f"sim:soft-bounds-40,shape={shape},seed=1") as chip:
         model = hwloop.nn.convert(dense, chip, algorithm=algorithm, weight_gain=weight_gain)
-        opt = hwloop.nn.AnalogOptimizer(model, lr=0.05)
-        for _ in range(15):
+        opt = hwloop.nn.AnalogOptimizer(model, lr=lr)
+        for _ in range(epochs):
             for i in range(0, 200, 10):
                 F.cross_entropy(model(x[i : i + 10]), y[i : i + 10]).backward()
                 opt.step()
         with torch.no_grad():
-            assert (model(x).argmax(1) == y).float().mean() > 0.85
+            assert (model(x).argmax(1) == y).float().mean() > least
