@@ -12,7 +12,7 @@ import yaml
 from hwloop.capabilities import Capabilities
 from hwloop.errors import ConfigurationError
 from hwloop.tape import Tape
-from hwloop.tape.stream import FILE as TAPE
+from hwloop.tape.stream import FILE
 
 CONFIG = "config.yaml"
 CHIP = "chip.json"
@@ -20,6 +20,7 @@ METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 CHECKPOINTS = "checkpoints"
 REPORT = "report.html"
+TAPE = FILE
 
 
 def load_run(folder: str | Path) -> Run:

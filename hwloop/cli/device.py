@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from hwloop import device_file
+from hwloop.cli.device_fit import fit
 from hwloop.cli.device_import import import_measured
 from hwloop.cli.device_measure import measure
 from hwloop.cli.device_validate import schema, validate
@@ -15,6 +16,7 @@ from hwloop.device_file import DeviceFile
 
 app = typer.Typer(help="Device files: models and measured data.", no_args_is_help=True)
 app.command("measure")(measure)
+app.command("fit")(fit)
 app.command("import")(import_measured)
 app.command("validate")(validate)
 app.command("schema")(schema)

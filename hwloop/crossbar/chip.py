@@ -261,12 +261,13 @@ class Chip:
         self.flush()
         operations = [Snapshot(tile=i) for i in (range(len(self)) if tiles is None else tiles)]
         self._needs("snapshot")
-        return [r.values for r in self.backend.wait(self.backend.submit(operations))]  # type: ignore[misc]
+        results = self.backend.wait(self.backend.submit(operations))
+        return [r.values for r in results]  # type: ignore[misc]
 
     def restore(
         self, states: Sequence[NDArray[np.uint32]], tiles: Sequence[int] | None = None
     ) -> None:
-        """Write the whole state of tiles (default: the first) of a virtual array, beside the tape."""
+        """Write the whole state of tiles (default: the first ones), beside the tape."""
         self.flush()
         self._needs("restore")
         numbers = range(len(states)) if tiles is None else tiles

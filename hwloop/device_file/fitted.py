@@ -20,7 +20,7 @@ class Estimate(Frozen):
     """Upper end of the interval; None where the data sets none."""
 
     identified: bool = True
-    """Whether the data decides the value. What it does not decide may be emulated, not relied on."""
+    """Whether the data decides the value. What it leaves open may be emulated, not relied on."""
 
     why: str = Field(default="", max_length=1000)
     """Why it is not identified, or what else there is to know."""

@@ -11,6 +11,7 @@ from hwloop.experiments.config import TrainConfig
 from hwloop.experiments.data import DATA_SETS
 
 SIMULATOR = "sim"
+REPLAY = "replay"
 
 
 def is_simulator(url: str) -> bool:
@@ -18,21 +19,32 @@ def is_simulator(url: str) -> bool:
     return split_url(url)[0] == SIMULATOR
 
 
+def is_replay(url: str) -> bool:
+    """Return whether a URL names a tape, which has what is needed of its device on it."""
+    return split_url(url)[0] == REPLAY
+
+
 def absolute(config: TrainConfig) -> TrainConfig:
     """Return a configuration whose files and folders are found from any working folder."""
-    scheme, address, options = split_url(config.backend.url)
-    url = config.backend.url
-    if scheme == SIMULATOR:
-        url = _join(scheme, _absolute(address), options)
     device = config.backend.device
     backend = config.backend.model_copy(
-        update={"url": url, "device": None if device is None else _absolute(device)}
+        update={
+            "url": absolute_url(config.backend.url),
+            "device": None if device is None else absolute_name(device),
+        }
     )
-    data = config.data.model_copy(update={"source": _absolute(config.data.source)})
+    data = config.data.model_copy(update={"source": absolute_name(config.data.source)})
     return config.model_copy(update={"backend": backend, "data": data})
 
 
-def _absolute(name: str) -> str:
+def absolute_url(url: str) -> str:
+    """Return a URL whose device file or tape, if it names one, is found from any folder."""
+    scheme, address, options = split_url(url)
+    files = scheme in (SIMULATOR, REPLAY)
+    return _join(scheme, absolute_name(address), options) if files else url
+
+
+def absolute_name(name: str) -> str:
     """Return a path as it is from the root; names of presets and data sets stay names."""
     known = (*device_file.presets(), *DATA_SETS, "")
     return name if name in known or not Path(name).exists() else str(Path(name).absolute())

@@ -139,13 +139,19 @@ class Report(Section):
 
 DEFAULT_ALGORITHM = "c-ttv2"
 
-CONTROLLERS: dict[str, type[Any]] = {
-    options.name: options for options in (controllers.ChoppedTTv2, controllers.AnalogSGD)
-}
+CONTROLLERS: dict[str, type[Any]] = {options.name: options for options in controllers.ALGORITHMS}
 """Option classes of the controllers, by the names of their algorithms."""
 
+_TEN_LINES = {"weight_gain": 16.0, "n_s": 10, "lines_per_transfer": 10}
+
 _DEFAULTS: dict[str, dict[str, Any]] = {
-    "c-ttv2": {"lr": 0.1, "weight_gain": 16.0, "n_s": 10, "lines_per_transfer": 10},
+    "c-ttv2": {"lr": 0.1, **_TEN_LINES},
+    "ttv2": {"lr": 0.1, **_TEN_LINES},
+    "agad": {"lr": 0.1, **_TEN_LINES, "period": 5},
+    "e-rider": {"lr": 0.1, **_TEN_LINES, "rho": 0.2, "eta": 0.3, "gamma": 0.02},
+    "tiki-taka": {"lr": 0.05, **_TEN_LINES, "fast_lr": 50.0},
+    "residual": {"lr": 0.1, **_TEN_LINES, "fast_lr": 10.0},
+    "mixed-precision": {"lr": 0.2, "weight_gain": 16.0, "n_s": 10},
     "sgd": {"lr": 0.05, "weight_gain": 10 / 3},
 }
 """What suits 4,000 digits: on so few, the fast array has to be read once per sample, here ten lines

@@ -3,55 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 
 from hwloop.backend import open_backend
 from hwloop.errors import ConfigurationError
-from hwloop.experiments.address import complete_url
+from hwloop.experiments.address import complete_url, is_replay
 from hwloop.experiments.config import TrainConfig
 from hwloop.experiments.loop import train_batch
 from hwloop.experiments.networks import accuracy
 from hwloop.experiments.rig import Bench, Rig, one_torch_thread, prepare
 from hwloop.nn import shape_option
-from hwloop.operations import Operation, Result
-from hwloop.tape import HashTape
-from hwloop.tape.format import (
-    RecordType,
-    frame,
-    operation_content,
-    operation_payload,
-    result_content,
-    result_payload,
-)
+from hwloop.tape.counting import CountingTape
 
 TRIAL_BATCHES = 20
-
-
-class CountingTape(HashTape):
-    """A tape of which only the length is kept.
-
-    Attributes:
-        size: bytes that a file would have got.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.size = 0
-
-    def operations(self, operations: Iterable[Operation]) -> None:
-        """Count operations."""
-        for operation in operations:
-            payload = operation_payload(operation, operation_content(operation))
-            self.size += len(frame(RecordType.OPERATION, payload))
-
-    def results(self, results: Iterable[Result]) -> None:
-        """Count results."""
-        for result in results:
-            payload = result_payload(result, result_content(result))
-            self.size += len(frame(RecordType.RESULT, payload))
 
 
 def estimate(config: TrainConfig) -> dict[str, Any]:
@@ -72,8 +38,11 @@ def estimate(config: TrainConfig) -> dict[str, Any]:
         "batches": bench.batches,
         "samples": samples,
         "tested_samples": epochs * len(bench.data.x_test),
-        "most_pulses_per_cell": samples * config.algorithm.options().l_max,
+        "most_pulses_per_cell": samples * config.algorithm.options().pulses_per_vector,
     }
+    if is_replay(bench.url):
+        bench.backend.close()
+        return {**costs, "estimated_from": "nothing: a replay moves no array"}
     bench = _virtual(bench)
     tape = CountingTape()
     rig = Rig(bench, tape=tape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hwloop.experiments.address import is_replay
 from hwloop.experiments.networks import accuracy
 from hwloop.experiments.progress import Observer, Progress, State, Tally
 from hwloop.experiments.rig import Rig
@@ -104,11 +106,14 @@ class Trainer:
             "pulses": rig.chip.totals.pulses,
             "chip_seconds": rig.chip.chip_seconds,
             "seconds": round(self.seconds, 3),
+            **link_row(rig),
         }
 
     def _checkpoint(self) -> None:
         rig, folder = self._rig, self._folder
         rig.chip.flush()  # so that the tape ends with the last result
+        if is_replay(rig.bench.url):
+            return  # a tape has no state to go on from
         extra = {
             "progress": {**self.progress.content(), "seconds": self.seconds},
             "tape_bytes": folder.tape.stat().st_size,
@@ -120,6 +125,12 @@ class Trainer:
             self.progress.batches,
             lambda path: save(path, rig.chip, rig.networks, rig.optimizer, extra),
         )
+
+
+def link_row(rig: Rig) -> dict[str, Any]:
+    """Return the counters of the array's link as part of a row, nothing where there is none."""
+    counters = rig.chip.link
+    return {} if counters is None else {"link": dataclasses.asdict(counters)}
 
 
 def train_batch(rig: Rig, chosen: Tensor) -> Tally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ import torch
 from torch import nn
 
 from hwloop.backend import CrossbarBackend, open_backend
+from hwloop.controllers import AlgorithmWarning, examine
 from hwloop.crossbar import Chip
 from hwloop.errors import CapabilityError
-from hwloop.experiments.address import complete_url, is_simulator
+from hwloop.experiments.address import complete_url, is_replay, is_simulator
 from hwloop.experiments.config import TrainConfig
 from hwloop.experiments.data import Dataset, load_data
 from hwloop.experiments.networks import perceptron
@@ -114,12 +116,14 @@ class Rig:
         networks: the network on the array, and the float one from the same weights.
         optimizer, float_optimizer: what trains them.
         x_train, y_train, x_test, y_test: the samples as tensors.
+        notes: what speaks against the algorithm on the array.
     """
 
     def __init__(self, bench: Bench, *, arm: str | None = None, tape: TapeSink | None = None):
         config = bench.config
         self.bench = bench
-        device = None if is_simulator(bench.url) else config.backend.device
+        known = is_simulator(bench.url) or is_replay(bench.url)
+        device = None if known else config.backend.device
         self.chip = Chip(
             bench.backend, device=device, arm=arm, tape=tape, lowerings=config.backend.lowerings
         )
@@ -130,18 +134,24 @@ class Rig:
     @property
     def has_operated(self) -> bool:
         """Whether the array has been given any operation but its configuration."""
-        return self.chip.next_id > 1
+        return self.chip.next_id > self.chip.first_id
 
     def convert(self) -> None:
         """Bring the network onto the array: writes its initial weights."""
         config, schedule = self.bench.config, self.bench.config.schedule
-        model = convert(
-            self.bench.net,
-            self.chip,
-            config.algorithm.options(),
-            weight_gain=config.algorithm.weight_gain,
-            seed=config.seed,
-        )
+        algorithm = config.algorithm.options()
+        tiles = [self.chip[i] for i in range(len(tile_shapes(self.bench.net, algorithm)))]
+        vectors = self.bench.batches * schedule.batch
+        self.notes = examine(algorithm, tiles, self.chip.device, vectors)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AlgorithmWarning)  # they are in the notes
+            model = convert(
+                self.bench.net,
+                self.chip,
+                algorithm,
+                weight_gain=config.algorithm.weight_gain,
+                seed=config.seed,
+            )
         self.optimizer = AnalogOptimizer(
             model, lr=config.algorithm.lr, digital_lr=schedule.digital_lr
         )

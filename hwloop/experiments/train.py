@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hwloop.crossbar import Chip
 from hwloop.errors import ConfigurationError, CrossbarError
 from hwloop.experiments.address import absolute
 from hwloop.experiments.config import TrainConfig, dump_config, load_config
@@ -111,6 +110,8 @@ def _train(rig: Rig, folder: RunFolder, observer: Observer, checkpoint: Path | N
                 rig.convert()
             else:
                 progress = _restore(rig, folder, checkpoint, observer)
+            for note in rig.notes:
+                observer.note(note)
             observer.begin(
                 Plan(
                     config=bench.config,
@@ -152,7 +153,7 @@ def _restore(rig: Rig, folder: RunFolder, checkpoint: Path, observer: Observer) 
 
 
 def _summary(run: Run, rig: Rig, seconds: float) -> dict[str, Any]:
-    epochs, totals = run.epochs, rig.chip.totals
+    epochs, totals, link = run.epochs, rig.chip.totals, rig.chip.link
     return {
         "test_accuracy": _last_mean(epochs, "test_accuracy"),
         "float_test_accuracy": _last_mean(epochs, "float_test_accuracy"),
@@ -162,8 +163,8 @@ def _summary(run: Run, rig: Rig, seconds: float) -> dict[str, Any]:
         "chip_seconds": rig.chip.chip_seconds,
         "pulses": totals.pulses,
         "operations": totals.operations,
-        "bytes_sent": link_counters(rig.chip).get("bytes_sent", 0),
-        "link": link_counters(rig.chip),
+        "bytes_sent": 0 if link is None else link.bytes_sent,
+        "link": {} if link is None else dataclasses.asdict(link),
         "seed": rig.bench.config.seed,
         "epochs": len(epochs),
         "batches": epochs[-1]["batch"],
@@ -171,14 +172,9 @@ def _summary(run: Run, rig: Rig, seconds: float) -> dict[str, Any]:
         "tape_bytes": run.tape_path.stat().st_size,
         "data": rig.bench.fingerprint,
         "url": rig.bench.url,
+        "notes": rig.notes,
         "versions": versions(),
     }
-
-
-def link_counters(chip: Chip) -> dict[str, float]:
-    """Return what the link of an array has counted, by name; nothing where there is no link."""
-    counters = getattr(chip.backend, "counters", None)
-    return {} if counters is None else dataclasses.asdict(counters)
 
 
 def _last_mean(epochs: list[dict[str, Any]], key: str) -> float | None:

@@ -163,6 +163,23 @@ def test_describe(as_json: Json, capsys: pytest.CaptureFixture[str]) -> None:
         assert words in out
 
 
+def test_describe_shows_the_link_where_there_is_one(
+    as_json: Json, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chip = as_json("chip", "describe", "--backend", "emulator:native,shape=8x16")
+    host, at_chip = chip["link"]["host"], chip["link"]["chip"]
+    assert host["frames_sent"] - host["frames_resent"] >= 5
+    assert 5 <= host["frames_received"] <= at_chip["frames_good"] <= host["frames_sent"]
+    assert host["frames_bad"] == at_chip["frames_bad"] == 0
+    assert host["round_trip"] > 0
+    assert sum(host["round_trips"]) >= 1
+    assert "link" not in as_json("chip", "describe", "--backend", "sim:")
+    assert main(["chip", "describe", "--backend", "emulator:native,shape=8x16"]) == 0
+    out = capsys.readouterr().out
+    for words in ("counted by the host", "sent again", "wrong check", "round trip", "in flight"):
+        assert words in out
+
+
 def test_devices(as_json: Json, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [device["name"] for device in as_json("device", "list")["devices"]]
     assert "reram-om" in names

@@ -81,7 +81,7 @@ def test_settings_cannot_be_changed() -> None:
         ("n_s=3", "n_s: unknown key", "did you mean algorithm.n_s?"),
         ("algorithm.ns=3", "algorithm.ns: unknown key", "did you mean algorithm.n_s?"),
         ("quux=3", "quux: unknown key", "keys: algorithm"),
-        ("algorithm.name=ttv9", "unknown algorithm 'ttv9'", "c-ttv2, sgd"),
+        ("algorithm.name=ttv9", "unknown algorithm 'ttv9'", "c-ttv2, ttv2, agad"),
         ("algorithm=3", "algorithm: is 3", ""),
         ("schedule.epochs=0", "schedule.epochs: is 0", ""),
         ("schedule.batch=ten", "schedule.batch: is 'ten'", ""),

@@ -65,7 +65,9 @@ def test_summary(run: Run) -> None:
     assert summary["wall_seconds"] > 0
     assert summary["chip_seconds"] > 0
     assert summary["tape_bytes"] == (run.folder / "tape.bin").stat().st_size
-    assert set(summary["versions"]) == {"hwloop", "python", "numpy", "torch", "cpu"}
+    assert set(summary["versions"]) == {
+        "hwloop", "python", "numpy", "torch", "cpu", "threads",
+    }  # fmt: skip
 
 
 def test_metrics(run: Run) -> None:

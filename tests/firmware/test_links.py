@@ -27,11 +27,11 @@ from tests.oracle.array_model import ArrayModel
 
 
 @contextlib.contextmanager
-def serving(binary, path, *arguments):
+def serving(binary, path, *arguments, inherited=()):
     """A native chip that says on standard output where it is."""
     command = [str(binary), "--arena", str(path), *arguments]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:
+    with subprocess.Popen(command, text=True, pass_fds=inherited, **pipes) as process:
         try:
             yield process, json.loads(process.stdout.readline())
         finally:
@@ -89,6 +89,23 @@ def test_tcp_belongs_to_the_latest_host(sanitized, arena):
         third.close()
 
 
+def test_an_inherited_socket_is_the_only_link(sanitized, arena):
+    ours, its = socket.socketpair()
+    file = its.fileno()
+    with serving(sanitized, arena, "--file", str(file), inherited=[file]) as (process, where):
+        its.close()
+        assert where == {"file": file, "pid": process.pid}
+        host = Host(ours.fileno(), ours.fileno())
+        host.prepare()
+        assert host.run(pulse(2)).fired == 2
+        restored = host.parts(ops.Restore(tile=0, state=np.zeros((4, 4, 5), np.uint32)))
+        parts = restored * 100  # several times what the core takes at once
+        host.send(host.request_frame(*parts))
+        assert len(host.receive().messages) == len(parts)
+        ours.close()
+        assert process.wait(5) == 0
+
+
 @pytest.mark.parametrize("link", [["--pty"], ["--tcp", "0"]], ids=["pty", "tcp"])
 def test_a_chip_ends_with_its_parent(sanitized, arena, link):
     with serving(sanitized, arena, *link, "--with-parent") as (process, _):
@@ -119,6 +136,7 @@ def test_a_stopped_chip_goes_on_where_it_was(bench):
         ["--arena", "x"],
         ["--arena", "x", "--tcp", "70000"],
         ["--arena", "x", "--tcp", "1x"],
+        ["--arena", "x", "--file", "x"],
         ["--arena", "x", "--stdio", "--crash-at", "nowhere"],
         ["--arena", "x", "--stdio", "--crash-at", "mid-pulses:"],
         ["--arena", "x", "--stdio", "--look-after", "0"],

@@ -14,6 +14,7 @@ from hwloop.experiments.train import train_run
 from hwloop.report import write_report
 from hwloop.report.arrays import last_layers
 from hwloop.report.curves import learning_curves
+from hwloop.report.link import link_figure
 from hwloop.report.page import quantity, render
 from hwloop.run import Run
 
@@ -146,3 +147,52 @@ def test_layers_have_pictures_of_what_they_are(run: Run) -> None:
     assert "A: reference, µS" in titles
     assert "H: hidden matrix, pulses" in titles
     assert sum("pulses per cell" in title for title in titles) == 2
+
+
+@pytest.fixture(scope="module")
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return a run over a link with faults."""
+    url = "emulator:native,shape=2x8x64+2x10x8,faults=1e-4,timeout=20"
+    config = tiny(backend__url=url, schedule__limit=8, schedule__epochs=1, report__html=True)
+    return train_run(config, out=tmp_path_factory.mktemp("linked") / "1")
+
+
+def test_a_run_over_a_link_shows_its_health(linked: Run, run: Run) -> None:
+    assert linked.report is not None
+    text = linked.report.read_text(encoding="utf-8")
+    link = linked.summary["link"]
+    assert link["frames_resent"] > 0
+    assert sum(link["round_trips"]) > 0
+    assert "<h2>Link</h2>" in text
+    assert text.count("<svg") == 2
+    assert Tags(text).open == []
+    for row in (f"{link['frames_sent']:,}", f"{link['frames_resent']:,} (", "wrong check"):
+        assert row in text
+    assert run.report is not None
+    assert "<h2>Link</h2>" not in run.report.read_text(encoding="utf-8")
+
+
+def test_a_run_under_way_shows_the_health_of_its_link(linked: Run, tmp_path: Path) -> None:
+    copy = Run(Path(shutil.copytree(linked.folder, tmp_path / "copy")))
+    (copy.folder / "summary.json").unlink()
+    assert "<h2>Link</h2>" in render(copy)
+
+
+def test_pictures_of_a_link() -> None:
+    counters = {"round_trips": [0, 0, 3, 0, 5, 1, 0]}
+    rows = [
+        {"progress": at, "link": dict(zip(("frames_sent", "frames_resent"), sent, strict=True))}
+        for at, sent in ((0.5, (10, 1)), (1.0, (30, 1)), (1.0, (40, 4)), (1.5, (5, 5)))
+    ]
+    for row in rows:
+        row["link"] |= {"frames_received": 0, "frames_bad": 0}
+    trips, losses = link_figure(counters, rows).axes
+    (histogram,) = trips.patches
+    assert list(histogram.get_data().values) == [3, 0, 5, 1]
+    assert list(histogram.get_data().edges) == [2e-6, 4e-6, 8e-6, 16e-6, 32e-6]
+    again, bad = losses.patches
+    assert list(again.get_data().edges) == [0.0, 0.5, 1.0, 1.5]
+    # Of 10, of 30 more, and of 5 after a resumption.
+    assert list(again.get_data().values) == [0.1, 0.1, 1.0]
+    assert list(bad.get_data().values) == [0, 0, 0]
+    assert not any(axes.patches for axes in link_figure({"round_trips": []}, []).axes)

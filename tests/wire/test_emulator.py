@@ -43,7 +43,11 @@ from tests.wire.chips import identical
 from tests.wire.test_same_bits import run
 
 CELLS = {"shape": "12x20+7x5", "seed": "5"}
-NATIVE = {"clean": {}, "faulty": {"faults": "1e-4", "timeout": "20"}}
+NATIVE = {
+    "socket": {},
+    "pty": {"link": "pty"},
+    "faulty": {"faults": "1e-4", "timeout": "20"},
+}
 QEMU = {"semihosting": {"timeout": "20"}, "uart": {"link": "uart", "timeout": "20"}}
 
 
@@ -235,7 +239,8 @@ def test_abort_cuts_the_native_chip_short() -> None:
         ("riscv", {}, "target 'riscv' is unknown"),
         ("native", {"shap": "8x8"}, "did you mean shape"),
         ("native", {"device": "nothing"}, "nothing"),
-        ("native", {"link": "usb"}, "option link=usb"),
+        ("native", {"link": "usb"}, "option link=usb of native"),
+        ("qemu-m7", {"link": "pty"}, "option link=pty of qemu-m7"),
         ("qemu-m7", {"shape": "1000x1000"}, "the memory of the chip has"),
     ],
 )

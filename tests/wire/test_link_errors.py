@@ -24,14 +24,14 @@ import zmq
 from hwloop.cli import main
 from hwloop.errors import ConfigurationError, LinkError
 from hwloop.operations import Wait
+from hwloop_wire import WireBackend, open_serial_backend, open_zmq_backend
 from hwloop_wire import messages as m
-from hwloop_wire import open_serial_backend, open_zmq_backend
 from hwloop_wire.codes import ErrorCode, Kind
 from hwloop_wire.device import Bounds, Device
 from hwloop_wire.executor import Executor
 from hwloop_wire.frames import Frame, Message, Splitter, decode, encode, to_stream
 from hwloop_wire.journal import Journal
-from hwloop_wire.link import Waker, open_serial
+from hwloop_wire.link import StreamLink, Waker, open_serial
 from tests.wire.chips import InlineArray, connect, served
 
 SHORT = {"timeout": "0.4"}
@@ -476,3 +476,50 @@ def test_whatever_the_frame_the_device_answers_or_is_silent() -> None:
             assert len(answered.messages) == len(messages) + 1
     kinds = {operation.kind for operation in array.executed}
     assert kinds <= {"vmm", "read_cells"}, "nothing may move without arming"
+
+
+class Dripping:
+    """A link from which, once it is slow, bytes come a few at a time."""
+
+    stream = True
+    byte_seconds = 0.0
+
+    def __init__(self, link: StreamLink) -> None:
+        self.name = link.name
+        self.slow = False
+        self._link = link
+        self._waiting = b""
+
+    @property
+    def pending(self) -> int:
+        return self._link.pending
+
+    def send(self, raw: bytes) -> None:
+        self._link.send(raw)
+
+    def receive(self, timeout: float) -> bytes:
+        raw = self._waiting or self._link.receive(timeout)
+        if self.slow and raw:
+            time.sleep(0.06)
+        raw, self._waiting = (raw[:8], raw[8:]) if self.slow else (raw, b"")
+        return raw
+
+    def close(self) -> None:
+        self._link.close()
+
+
+def test_a_long_answer_on_a_slow_line_is_no_silence() -> None:
+    links: list[Dripping] = []
+
+    def open_slow(waker: Waker) -> Dripping:
+        links.append(Dripping(open_serial(server.address, 921600, waker)))
+        return links[-1]
+
+    with served() as server:
+        backend = WireBackend(open_slow, timeout=1.0)
+        links[0].slow = True
+        begin = time.monotonic()
+        assert backend.status().pulses == 0
+        assert time.monotonic() - begin > 1.0
+        links[0].slow = False
+        backend.close()
