@@ -73,6 +73,7 @@ class Client:
         self._dropped: list[Request] = []
         self._heard = self._noticed = 0.0
         self._answered_before = -1
+        self._clean = True  # whether nothing broken has come since the last answer
         self._pending = 0
         self._link: FrameLink | None = None
         try:
@@ -229,6 +230,9 @@ class Client:
         bad = self.counters.frames_bad
         frames = link.receive(timeout)
         now = time.monotonic()
+        if link.grows and self._clean:  # a long answer is on its way
+            self._heard = now
+            self.session.progress(now)
         again: list[bytes] = []
         for frame in frames:
             if frame.epoch != self.hello.epoch:
@@ -241,7 +245,9 @@ class Client:
                 self.counters.frames_bad += 1
             if self.session.answered != answered:
                 self._heard = now
+                self._clean = True
         if self.counters.frames_bad != bad:
+            self._clean = False
             again += self.session.spoilt(now)
         for raw in again:
             link.send(raw)
@@ -407,7 +413,7 @@ class Client:
         self._heard = time.monotonic()
         about = hello.epoch, hello.chip_id, hello.boot, hello.intent_id
         logger.info("%s: session %08x with %r, boot %d, last operation begun %d", link.name, *about)
-        return HostSession(hello, link.bytes_of, self.counters)
+        return HostSession(hello, link.bytes_of, self.counters, byte_seconds=link.byte_seconds)
 
 
 def _status() -> Request:

@@ -48,13 +48,16 @@ def emulate(
         Path, typer.Option("--cells", help="File of cells and journal; made if missing.")
     ] = Path("chip.cells"),
     link: Annotated[
-        str, typer.Option("--link", help="Of a qemu-m7: semihosting or uart.")
-    ] = "semihosting",
+        str,
+        typer.Option("--link", help="Of native: pty or socket; of qemu-m7: semihosting or uart."),
+    ] = "",
 ) -> None:
     """Start an emulated chip that runs the real firmware; Ctrl-C ends it, its cells stay."""
     from hwloop_wire.emulator import start
 
     chosen = split_url(f"sim:{device},{options}")[2] if options else {}
+    # Others reach it by a terminal, and one of its own needs no bridge.
+    link = link or ("pty" if target == "native" else "")
     chip = start(target, device, chosen, cells=cells, link=link)
     try:
         _ready(f"serial:{chip.terminal()}")

@@ -11,6 +11,7 @@ import os
 import pty
 import queue
 import select
+import socket
 import subprocess
 import sys
 import threading
@@ -27,12 +28,25 @@ from hwloop_sim import periphery, population
 from hwloop_wire import arena, firmware_build, with_parent
 from hwloop_wire.backend import WireBackend
 from hwloop_wire.describing import CHIP_ID_BYTES, shortened
-from hwloop_wire.link import READ_BYTES, Link, Opener, StreamLink, Waker, open_serial
+from hwloop_wire.link import (
+    READ_BYTES,
+    Link,
+    LinkClosedError,
+    Opener,
+    StreamLink,
+    Waker,
+    open_serial,
+)
 
-TARGETS = ("native", "qemu-m7")
-QEMU_LINKS = ("semihosting", "uart")
+LINKS = {"native": ("socket", "pty"), "qemu-m7": ("semihosting", "uart")}
+"""Emulated chips and how they are reached, the default first."""
+
+TARGETS = tuple(LINKS)
 _START_SECONDS = 10.0
 _KILL_SECONDS = 5.0
+
+_TERMINAL_BAUD = 4_000_000
+"""A pseudo-terminal passes bytes as fast as it can, whatever it is told."""
 
 
 def write_cells(path: Path, device: str, options: dict[str, str], *, target: str) -> Capabilities:
@@ -84,7 +98,7 @@ class EmulatedChip:
     Args:
         target: of `TARGETS`.
         cells: file with its cells and journal, as `write_cells` makes it.
-        link: how a `qemu-m7` is reached, of `QEMU_LINKS`.
+        link: how it is reached, of `LINKS`.
 
     Attributes:
         process: the chip.
@@ -94,28 +108,28 @@ class EmulatedChip:
         ConfigurationError: a program is missing, or the chip refuses its cells.
     """
 
-    def __init__(self, target: str, cells: Path, link: str = "semihosting") -> None:
-        self._terminals: list[int] = []
+    def __init__(self, target: str, cells: Path, link: str) -> None:
+        self._ends: list[int] = []
         self._bridge: Bridge | None = None
         self._address = ""
         self.cells = cells
         if target == "native":
-            self._start_native(cells)
+            self._start_native(cells, link)
         else:
             self._start_qemu(cells, link)
 
     def opener(self) -> Opener:
         """Return what opens a link to the chip."""
-        if not self._terminals:
-            return lambda waker: open_serial(self._address, 115200, waker)
-        return self._open_master
+        if not self._ends:
+            return lambda waker: open_serial(self._address, _TERMINAL_BAUD, waker)
+        return self._open_end
 
     def terminal(self) -> str:
         """Return the terminal that another program opens to reach the chip."""
-        if not self._terminals:
+        if not self._ends:
             return self._address
         if self._bridge is None:
-            self._bridge = Bridge(self._terminals[0])
+            self._bridge = Bridge(self._ends[0])
         return self._bridge.address
 
     def close(self) -> None:
@@ -129,16 +143,25 @@ class EmulatedChip:
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
-        for descriptor in self._terminals:
+        for descriptor in self._ends:
             os.close(descriptor)
-        self._terminals = []
+        self._ends = []
 
-    def _start_native(self, cells: Path) -> None:
+    def _start_native(self, cells: Path, link: str) -> None:
         program = firmware_build.native_chip()
+        its: list[int] = []
+        where = ["--pty"]
+        if link == "socket":
+            ours, other = socket.socketpair()
+            self._ends, its = [ours.detach()], [other.detach()]
+            where = ["--file", str(its[0])]
+            self._address = "the socket of the chip"
         # Its standard input is ours: the chip ends with us, whatever ends us.
-        command: list[str | Path] = [program, "--arena", cells, "--pty", "--with-parent"]
+        command: list[str | Path] = [program, "--arena", cells, *where, "--with-parent"]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, pass_fds=its)
+        for descriptor in its:
+            os.close(descriptor)
         assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], _START_SECONDS)
         line = self.process.stdout.readline() if ready else b""
@@ -146,12 +169,12 @@ class EmulatedChip:
             complaint = self._complaint()
             self.close()
             raise ConfigurationError(f"the native chip does not start: {complaint}")
-        self._address = json.loads(line)["pty"]
+        self._address = json.loads(line).get("pty", self._address)
 
     def _start_qemu(self, cells: Path, link: str) -> None:
         image, program = firmware_build.qemu_image(), firmware_build.qemu()
         master, slave = pty.openpty()
-        self._terminals = [master, slave]
+        self._ends = [master, slave]
         tty.setraw(slave)
         self._address = os.ttyname(slave)
         memory = f"memory-backend-file,id=arena,mem-path={cells},size={arena.QEMU_BYTES},share=on"
@@ -166,8 +189,11 @@ class EmulatedChip:
         ]
         self.process = _start_with_us(command)
 
-    def _open_master(self, waker: Waker) -> Link:
-        descriptor = os.dup(self._terminals[0])
+    def _open_end(self, waker: Waker) -> Link:
+        ended = self.process.poll()
+        if ended is not None:
+            raise LinkClosedError(f"the process of the chip has ended with {ended}")
+        descriptor = os.dup(self._ends[0])
         return StreamLink(descriptor, self._address, waker, lambda: os.close(descriptor))
 
     def _complaint(self) -> str:
@@ -205,10 +231,10 @@ def _start_with_us(command: list[str | Path]) -> subprocess.Popen[bytes]:
 
 
 class Bridge:
-    """Joins a terminal that a chip has opened to one that a host can open.
+    """Joins our end of a chip's link to a terminal that a host can open.
 
     Args:
-        chip: our end of the chip's terminal.
+        chip: our end.
 
     Attributes:
         address: terminal for the host.
@@ -280,7 +306,7 @@ class EmulatorBackend(WireBackend):
 
 
 def start(
-    target: str, device: str, options: dict[str, str], *, cells: Path, link: str = "semihosting"
+    target: str, device: str, options: dict[str, str], *, cells: Path, link: str = ""
 ) -> EmulatedChip:
     """Start an emulated chip; its cells are drawn unless the file is there already.
 
@@ -289,7 +315,7 @@ def start(
         device: as of `write_cells`.
         options: those of `sim:`.
         cells: file of cells and journal, which outlives the chip.
-        link: how a `qemu-m7` is reached.
+        link: how it is reached, of `LINKS`; empty for the default.
 
     Raises:
         ConfigurationError: an option is wrong, or the chip does not start.
@@ -299,9 +325,11 @@ def start(
             f"emulator: target {target or '(none)'!r} is unknown",
             remedy=f"use one of {', '.join(TARGETS)}",
         )
-    if link not in QEMU_LINKS:
+    link = link or LINKS[target][0]
+    if link not in LINKS[target]:
         raise ConfigurationError(
-            f"emulator: option link={link}", remedy=f"use one of {', '.join(QEMU_LINKS)}"
+            f"emulator: option link={link} of {target}",
+            remedy=f"use one of {', '.join(LINKS[target])}",
         )
     if not cells.exists():
         write_cells(cells, device, options, target=target)

@@ -71,6 +71,7 @@ class FaultyLink:
     def __init__(self, link: Link, faults: Faults, seed: int) -> None:
         self.name = link.name
         self.stream = link.stream
+        self.byte_seconds = link.byte_seconds
         self.spoilt = 0
         self._link = link
         self._faults = faults

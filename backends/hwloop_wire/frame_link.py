@@ -28,13 +28,17 @@ class FrameLink:
         counters: count them.
 
     Attributes:
+        byte_seconds: of the link.
         spoke: when a frame was last sent, monotonic.
+        grows: whether bytes of a frame came last whose end did not.
         other_version: version of the last frame that was of another one, else None.
     """
 
     def __init__(self, link: Link, counters: LinkCounters) -> None:
         self.name = link.name
+        self.byte_seconds = link.byte_seconds
         self.spoke = 0.0
+        self.grows = False
         self.other_version: int | None = None
         self._link = link
         self._counters = counters
@@ -72,6 +76,7 @@ class FrameLink:
             LinkClosedError: the other end is gone.
         """
         raw = self._link.receive(timeout)
+        self.grows = False
         if not raw:
             return []
         counters = self._counters
@@ -79,6 +84,7 @@ class FrameLink:
         if self._link.stream:
             bad = self._splitter.bad
             pieces = self._splitter.feed(raw)
+            self.grows = self._splitter.within and not pieces and self._splitter.bad == bad
             counters.frames_bad += self._splitter.bad - bad
         else:
             pieces = [raw]

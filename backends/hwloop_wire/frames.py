@@ -131,6 +131,11 @@ class Splitter:
         self._tail = b""
         self._skipping = False
 
+    @property
+    def within(self) -> bool:
+        """Whether a frame has begun and not ended."""
+        return bool(self._tail)
+
     def feed(self, raw: bytes) -> list[bytes]:
         """Take bytes as they come and return the frames that they complete, before `decode`."""
         *pieces, tail = raw.split(b"\0")

@@ -46,12 +46,13 @@ class Handshake:
         begin = time.monotonic()
         before = (counters.bytes_received, counters.frames_received)
         wait, due = FIRST_TIMEOUT, begin
+        on_line = 2 * link.byte_seconds * FRAME_BEFORE_HELLO
         link.other_version = None
         while (now := time.monotonic()) < begin + self._timeout:
             if now >= due:
                 counters.frames_resent += due > begin
                 link.send(self._raw)
-                due = now + wait
+                due = now + wait + on_line
                 wait = min(2 * wait, LONGEST_TIMEOUT)
             frames = link.receive(max(0.0, due - time.monotonic()))
             if link.other_version is not None:

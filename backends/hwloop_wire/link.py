@@ -24,6 +24,11 @@ from hwloop.errors import ConfigurationError
 
 READ_BYTES = 1 << 16
 
+BITS_PER_BYTE = 10
+"""Of a serial line: a start bit, eight of the byte, a stop bit."""
+
+_IN, _IN_OUT = select.POLLIN, select.POLLIN | select.POLLOUT
+
 
 class LinkClosedError(Exception):
     """The other end is gone, or the port is."""
@@ -35,6 +40,7 @@ class Link(Protocol):
     Attributes:
         name: what is connected, for people.
         stream: whether frames have to be COBS-encoded; else a message is a frame.
+        byte_seconds: what the line takes for a byte, 0 if nobody knows.
     """
 
     @property
@@ -42,6 +48,9 @@ class Link(Protocol):
 
     @property
     def stream(self) -> bool: ...
+
+    @property
+    def byte_seconds(self) -> float: ...
 
     @property
     def pending(self) -> int:
@@ -100,18 +109,28 @@ class StreamLink:
         name: what is connected.
         waker: ends `receive`.
         close: lets the port go.
+        byte_seconds: what the line takes for a byte.
     """
 
     stream = True
 
-    def __init__(self, descriptor: int, name: str, waker: Waker, close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        name: str,
+        waker: Waker,
+        close: Callable[[], None],
+        byte_seconds: float = 0.0,
+    ) -> None:
         self.name = name
+        self.byte_seconds = byte_seconds
         self._descriptor = descriptor
         self._close = close
         self._pending = bytearray()
         self._waker = waker
         self._poll = select.poll()
-        self._poll.register(self._waker.reading, select.POLLIN)
+        self._poll.register(self._waker.reading, _IN)
+        self._watched = 0
         os.set_blocking(descriptor, False)
         # What a program before us may have left half sent ends here.
         self.send(b"\0")
@@ -127,26 +146,38 @@ class StreamLink:
         self._push()
 
     def receive(self, timeout: float) -> bytes:
-        """Return some bytes, or none after a time-out or `wake`."""
+        """Return bytes with the end of a frame, or what there is at a time-out or `wake`."""
         deadline = time.monotonic() + timeout
+        left = timeout
+        pieces: list[bytes] = []
         while True:
-            wanted = select.POLLIN | (select.POLLOUT if self._pending else 0)
-            self._poll.register(self._descriptor, wanted)
-            left = max(0.0, deadline - time.monotonic())
+            self._watch(_IN_OUT if self._pending else _IN)
             ready = dict(self._poll.poll(left * 1000))
-            if self._waker.reading in ready:
+            woken = self._waker.reading in ready
+            if woken:
                 self._waker.clear()
             events = ready.get(self._descriptor, 0)
             if events & select.POLLOUT:
                 self._push()
             if events & ~select.POLLOUT:
-                return self._pull()
-            if not events or not left:
-                return b""
+                try:
+                    pieces.append(self._pull())
+                except LinkClosedError:  # it is raised again, behind what had come
+                    if not pieces:
+                        raise
+                    return b"".join(pieces)
+            left = max(0.0, deadline - time.monotonic())
+            if woken or not ready or not left or (pieces and 0 in pieces[-1]):
+                return b"".join(pieces)
 
     def close(self) -> None:
         """Let the port go; what has not left is lost."""
         self._close()
+
+    def _watch(self, events: int) -> None:
+        if events != self._watched:
+            self._poll.register(self._descriptor, events)
+            self._watched = events
 
     def _push(self) -> None:
         while self._pending:
@@ -186,7 +217,7 @@ def open_serial(path: str, baud: int, waker: Waker) -> StreamLink:
             port.reset_output_buffer()  # else closing waits for what nobody reads
         port.close()
 
-    return StreamLink(port.fileno(), path, waker, close)
+    return StreamLink(port.fileno(), path, waker, close, BITS_PER_BYTE / baud)
 
 
 def _port_error(path: str, error: Exception) -> ConfigurationError:

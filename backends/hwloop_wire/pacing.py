@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 FIRST_TIMEOUT, LONGEST_TIMEOUT = 0.02, 0.2
@@ -16,7 +17,17 @@ BUSY_TIMEOUT = 0.3
 LEAST_WIDTH = 8
 """Frames that are in flight even on a bad link: an answer to a later one shows that one is lost."""
 
+AHEAD_SECONDS = 0.25
+"""Time that link and chip take for what is in flight behind the oldest frame, at most: more speeds
+up nothing, and an abort on a byte stream waits behind it."""
+
 _MOST_PATIENCE = 16
+
+_MOST_SECONDS = 1.0
+"""Longest time that one frame is thought to take because others took long."""
+
+_MEMORY = 0.9
+"""Share of what was learnt of the speed that is left after one more answer."""
 
 
 @dataclass(slots=True)
@@ -25,17 +36,63 @@ class Pace:
 
     Attributes:
         round_trip: seconds between a frame and its answer, smoothed; 0 before the first.
-        timeout: seconds without any answer after which the oldest frame is repeated.
+        timeout: seconds without any answer after which the oldest frame is repeated, not counting
+            the time that its bytes take.
         width: most frames to have in flight.
+        byte_seconds: what the link is known to take for a byte, 0 if nobody knows.
     """
 
     round_trip: float = 0.0
     timeout: float = FIRST_TIMEOUT
     width: float = 64.0
+    byte_seconds: float = 0.0
 
     _deviation: float = 0.0
     _patience: int = 1
     _silent: bool = False
+    _seconds: float = 0.0
+    _bytes: float = 0.0
+    _answered_at: float = 0.0
+    _disturbed: bool = False
+
+    @property
+    def bytes_ahead(self) -> float:
+        """Bytes of frames and answers that link and chip take `AHEAD_SECONDS` for."""
+        each = max(self.byte_seconds, self._learnt)
+        return AHEAD_SECONDS / each if each else math.inf
+
+    def timeout_for(self, count: int) -> float:
+        """Return seconds without any answer after which the oldest frame is repeated.
+
+        Args:
+            count: bytes of that frame and its answer.
+        """
+        learnt = min(count * self._learnt, _MOST_SECONDS)
+        return self.timeout + 2 * max(count * self.byte_seconds, learnt)
+
+    @property
+    def _learnt(self) -> float:
+        """Seconds that link and chip took for a byte lately."""
+        return self._seconds / self._bytes if self._bytes else 0.0
+
+    def served(self, sent_at: float, now: float, count: int) -> None:
+        """Learn from an answer how fast link and chip are.
+
+        Args:
+            sent_at: when its frame was sent.
+            now: when it came.
+            count: bytes of both.
+        """
+        if not self._disturbed:
+            seconds = now - max(sent_at, self._answered_at)
+            self._seconds = _MEMORY * self._seconds + min(seconds, _MOST_SECONDS)
+            self._bytes = _MEMORY * self._bytes + count
+        self._disturbed = False
+        self._answered_at = now
+
+    def disturbed(self) -> None:
+        """Until the next answer time passes for other reasons than the bytes of a frame."""
+        self._disturbed = True
 
     def heard(self) -> None:
         """Something came, if only a broken frame."""
@@ -71,6 +128,7 @@ class Pace:
     def busy(self) -> None:
         """The chip is executing, and says so again before long."""
         self.timeout = max(self.timeout, BUSY_TIMEOUT)
+        self.disturbed()
 
     def narrow(self) -> None:
         """Frames were lost: what is in flight behind them was sent for nothing."""

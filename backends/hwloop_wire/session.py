@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 SHARED_BYTES = 4096
 """Longest frame that messages share: longer ones spare little, and a lost one costs more."""
 
+REPEATED_BYTES = 8192
+"""Most bytes of frames that are repeated together: longer ones go again one by one."""
+
 LAST_SEQUENCE = 2**32 - 1
 
 
@@ -89,6 +92,7 @@ class HostSession:
         hello: what the chip answered to HELLO.
         link_bytes: bytes on the link of a frame of a length.
         counters: of the link.
+        byte_seconds: what the link takes for a byte, 0 if nobody knows.
 
     Attributes:
         waiting: requests that were not sent.
@@ -99,6 +103,7 @@ class HostSession:
     hello: HelloAnswer
     link_bytes: Callable[[int], int]
     counters: LinkCounters
+    byte_seconds: float = 0.0
     waiting: deque[Request] = field(default_factory=deque)
     refusal: Error | None = None
     answered: int = 0
@@ -114,6 +119,9 @@ class HostSession:
     _late: deque[int] = field(default_factory=lambda: deque(maxlen=64))
     _went_back: _GoneBack = field(default_factory=_GoneBack)
     _prodded: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._pace.byte_seconds = self.byte_seconds
 
     @property
     def in_flight(self) -> list[Request]:
@@ -138,7 +146,9 @@ class HostSession:
     @property
     def deadline(self) -> float:
         """When the oldest frames are repeated."""
-        return self._clock + self._pace.timeout
+        oldest = next((sent for sent in self._sent.values() if sent.answer is None), None)
+        count = oldest.link_bytes + oldest.answer_bytes if oldest else 0
+        return self._clock + self._pace.timeout_for(count)
 
     def outgoing(self, now: float) -> list[bytes]:
         """Return the frames to send: the oldest again if due, new ones as the window allows."""
@@ -168,6 +178,7 @@ class HostSession:
     def spoilt(self, now: float) -> list[bytes]:
         """Take a frame that arrived broken, likely an answer; return frames to send again."""
         self._pace.heard()
+        self._pace.disturbed()
         if now < self._prodded + self._pace.round_trip:
             return []
         self._prodded = now
@@ -199,6 +210,8 @@ class HostSession:
         if seconds is not None:
             self.counters.count_round_trip(seconds)
         self._pace.answered(seconds)
+        answer_bytes = SMALLEST + sum(message_bytes(len(m.body)) for m in frame.messages)
+        self._pace.served(sent.sent_at, now, sent.link_bytes + answer_bytes)
         self.counters.round_trip = self._pace.round_trip
         self._clock = now
         sent.answer = frame.messages
@@ -213,6 +226,7 @@ class HostSession:
 
     def _refused(self, sequence: int, error: Error, now: float) -> list[bytes]:
         """Take the refusal of a whole frame, and return frames to send again."""
+        self._pace.disturbed()
         if error.error != ErrorCode.SEQUENCE:
             self.refusal = error
             return []
@@ -244,7 +258,7 @@ class HostSession:
         """Take the requests of the next frame off the queue: what one frame and the window hold."""
         hello = self.hello
         most = min(hello.cache_frames, max(int(self._pace.width), LEAST_WIDTH))
-        if len(self._sent) >= most or self.exhausted:
+        if len(self._sent) >= most or self._bytes_behind > self._pace.bytes_ahead or self.exhausted:
             return []
         answers = min(hello.frame_bytes, hello.cache_bytes - self._answer_bytes)
         link = hello.receive_bytes - self._link_bytes
@@ -266,6 +280,14 @@ class HostSession:
             request_bytes, answer_bytes = more, more_answers
             taken.append(self.waiting.popleft())
         return taken
+
+    @property
+    def _bytes_behind(self) -> int:
+        """Bytes in flight behind the oldest frame, and those of their answers."""
+        if not self._sent:
+            return 0
+        oldest = next(iter(self._sent.values()))
+        return self._link_bytes + self._answer_bytes - oldest.link_bytes - oldest.answer_bytes
 
     def _consuming_in_flight(self) -> int:
         return next((r.identity for r in self.in_flight if r.identity), 0)
@@ -294,8 +316,10 @@ class HostSession:
 
     def _oldest(self, why: str) -> list[bytes]:
         """Return the oldest frames again: what becomes of the later ones tells of the first."""
-        unanswered = [sent for sent in self._sent.values() if sent.answer is None]
-        return self._again(unanswered[:LEAST_WIDTH], why)
+        unanswered = [sent for sent in self._sent.values() if sent.answer is None][:LEAST_WIDTH]
+        while len(unanswered) > 1 and sum(s.link_bytes for s in unanswered) > REPEATED_BYTES:
+            unanswered.pop()
+        return self._again(unanswered, why)
 
     def _again(self, lost: list[_Sent], why: str) -> list[bytes]:
         """Return the first of some frames again; their answers bring on the others."""
@@ -304,6 +328,8 @@ class HostSession:
             self._stamp += 1
             sent.stamp = self._stamp
             sent.repeated = True
+        if first:
+            self._pace.disturbed()
         self.counters.frames_resent += len(first)
         if first and logger.isEnabledFor(logging.DEBUG):
             frames = ", ".join(str(sent.sequence) for sent in first)

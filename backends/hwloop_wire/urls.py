@@ -87,8 +87,8 @@ def open_emulator_backend(address: str, options: dict[str, str]) -> WireBackend:
     Args:
         address: `native`, or `qemu-m7` for a Cortex-M7 in QEMU.
         options: `device` (default `reram-om`) and all of `sim:`; `cells`, a file that keeps cells
-            and journal for the next time; `link` of a `qemu-m7`, `semihosting` or `uart`; and those
-            of `serial:` but `baud`.
+            and journal for the next time; `link`, of `native` `socket` or `pty`, of `qemu-m7`
+            `semihosting` or `uart`; and those of `serial:` but `baud`.
 
     Raises:
         ConfigurationError: an option is wrong, a program is missing, or the chip cannot hold the
@@ -113,7 +113,7 @@ def open_emulator_backend(address: str, options: dict[str, str]) -> WireBackend:
             options.get("device", ""),
             {k: v for k, v in options.items() if k in hwloop_sim.OPTIONS},
             cells=cells,
-            link=options.get("link", "semihosting"),
+            link=options.get("link", ""),
         )
         ending.callback(chip.close)
         opener = _spoilt("emulator", chip.opener(), options)

@@ -45,6 +45,7 @@ class ZmqLink:
     """
 
     stream = False
+    byte_seconds = 0.0
     pending = 0
 
     def __init__(

@@ -13,7 +13,11 @@
 #include <termios.h>
 #include <unistd.h>
 
-static const native_link closed = {.in = -1, .out = -1, .listener = -1, .terminal = -1, .parent = -1};
+static void close_all(native_link *link)
+{
+    memset(link, 0, sizeof *link);
+    link->in = link->out = link->listener = link->terminal = link->parent = -1;
+}
 
 static int never_wait(int file)
 {
@@ -22,16 +26,28 @@ static int never_wait(int file)
 
 int native_link_open_stdio(native_link *link)
 {
-    *link = closed;
+    close_all(link);
     link->in = STDIN_FILENO;
     link->out = STDOUT_FILENO;
-    link->is_stdio = 1;
+    link->is_only = 1;
     return never_wait(link->in) == 0 && never_wait(link->out) == 0;
+}
+
+int native_link_open_inherited(native_link *link, int file)
+{
+    close_all(link);
+    link->in = link->out = file;
+    link->is_only = 1;
+    if (never_wait(file) != 0) {
+        return 0;
+    }
+    printf("{\"file\": %d, \"pid\": %ld}\n", file, (long)getpid());
+    return fflush(stdout) == 0;
 }
 
 int native_link_open_pty(native_link *link)
 {
-    *link = closed;
+    close_all(link);
     const int file = posix_openpt(O_RDWR | O_NOCTTY);
     if (file < 0 || grantpt(file) != 0 || unlockpt(file) != 0) {
         return 0;
@@ -54,7 +70,7 @@ int native_link_open_pty(native_link *link)
 
 int native_link_open_tcp(native_link *link, uint16_t port)
 {
-    *link = closed;
+    close_all(link);
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
@@ -74,6 +90,7 @@ static void hang_up(native_link *link)
     if (link->listener >= 0 && link->in >= 0) {
         close(link->in);
         link->in = link->out = -1;
+        link->begin = link->end = 0;
     }
 }
 
@@ -90,18 +107,32 @@ static void accept_host(native_link *link)
     link->in = link->out = file;
 }
 
+static uint32_t take_ahead(native_link *link, uint8_t *bytes, uint32_t capacity)
+{
+    const uint32_t left = link->end - link->begin;
+    const uint32_t count = left < capacity ? left : capacity;
+    memcpy(bytes, link->ahead + link->begin, count);
+    link->begin += count;
+    return count;
+}
+
 uint32_t native_link_receive(void *context, uint8_t *bytes, uint32_t capacity)
 {
     native_link *link = context;
     if (link->in < 0) {
         return 0;
     }
-    const ssize_t count = read(link->in, bytes, capacity);
+    if (link->begin < link->end) {
+        return take_ahead(link, bytes, capacity);
+    }
+    const ssize_t count = read(link->in, link->ahead, sizeof link->ahead);
     if (count > 0) {
-        return (uint32_t)count;
+        link->begin = 0;
+        link->end = (uint32_t)count;
+        return take_ahead(link, bytes, capacity);
     }
     const int over = count == 0 || (errno != EAGAIN && errno != EINTR);
-    if (over && link->is_stdio) {
+    if (over && link->is_only) {
         exit(0);
     }
     if (over) {
@@ -136,7 +167,8 @@ void native_link_wait(void *context, int to_send, uint32_t milliseconds)
         {.fd = link->listener, .events = POLLIN},
         {.fd = link->parent, .events = POLLIN},
     };
-    if (poll(files, 4, (int)milliseconds) <= 0) {
+    const int timeout = link->begin < link->end ? 0 : (int)milliseconds;
+    if (poll(files, 4, timeout) <= 0) {
         return;
     }
     if (files[2].revents & POLLIN) {

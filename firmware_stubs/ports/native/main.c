@@ -1,7 +1,8 @@
-/* The chip as a native process: its arena is a file, its link a pseudo-terminal, a TCP socket or standard streams. */
+/* The chip as a native process: its arena is a file, its link a terminal, a socket or standard streams. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,9 +22,10 @@
 
 static const char usage[] =
     "usage: hwloop-chip --version | --self-test\n"
-    "       hwloop-chip --arena FILE (--pty | --tcp PORT | --stdio) [--with-parent]\n"
+    "       hwloop-chip --arena FILE (--pty | --tcp PORT | --file NUMBER | --stdio) [--with-parent]\n"
     "                   [--crash-at POINT[:N]] [--look-after PULSES]\n"
-    "--with-parent  ends when standard input is closed (--pty and --tcp)\n"
+    "--file         an open socket or terminal, inherited, by its number\n"
+    "--with-parent  ends when standard input is closed (all links but --stdio)\n"
     "--crash-at     dies at the Nth passage of after-intent, mid-pulses, before-commit, after-commit, before-answer\n"
     "--look-after   pulses that pass between two looks for an abort\n";
 
@@ -35,8 +37,9 @@ static const char *const point_names[HWL_POINTS] = {
 
 typedef struct options {
     const char *arena;
-    const char *link; /* "--pty", "--tcp" or "--stdio" */
+    const char *link; /* "--pty", "--tcp", "--file" or "--stdio" */
     uint16_t port;
+    int file;
     int with_parent;
     int crash_point; /* -1 for none */
     unsigned long crash_passage;
@@ -103,6 +106,10 @@ static int parse(int argc, char **argv)
             asked.link = argv[n];
             asked.port = (uint16_t)parsed;
             n++;
+        } else if (strcmp(argv[n], "--file") == 0 && number(value, INT_MAX, &parsed)) {
+            asked.link = argv[n];
+            asked.file = (int)parsed;
+            n++;
         } else if (strcmp(argv[n], "--pty") == 0 || strcmp(argv[n], "--stdio") == 0) {
             asked.link = argv[n];
         } else if (strcmp(argv[n], "--with-parent") == 0) {
@@ -158,13 +165,14 @@ static int serve(void)
     if (!memory) {
         return fail(asked.arena, why);
     }
-    const int is_open = strcmp(asked.link, "--pty") == 0   ? native_link_open_pty(&line)
-                        : strcmp(asked.link, "--tcp") == 0 ? native_link_open_tcp(&line, asked.port)
-                                                           : native_link_open_stdio(&line);
+    const int is_open = strcmp(asked.link, "--pty") == 0    ? native_link_open_pty(&line)
+                        : strcmp(asked.link, "--tcp") == 0  ? native_link_open_tcp(&line, asked.port)
+                        : strcmp(asked.link, "--file") == 0 ? native_link_open_inherited(&line, asked.file)
+                                                            : native_link_open_stdio(&line);
     if (!is_open) {
         return fail(asked.link, strerror(errno));
     }
-    if (asked.with_parent && !line.is_stdio) {
+    if (asked.with_parent && line.in != STDIN_FILENO) {
         line.parent = STDIN_FILENO;
     }
     const hwl_hooks hooks = {
