@@ -22,8 +22,9 @@ from hwloop_wire import WireBackend, emulator, firmware_build
 SIZE = 512
 DEVICE = "reram-om"
 SLOTS = 31
+OPTIONS = {"shape": f"{SIZE}x{SIZE}", "seed": "1"}
+ARRAY = ",".join(f"{name}={value}" for name, value in OPTIONS.items())
 LINKS = ("socket", "pty", "tcp", "zmq")
-ARRAY = f"shape={SIZE}x{SIZE},seed=1"
 _RAW = str(Path(__file__).with_name("wire_raw.py"))
 
 
@@ -46,54 +47,41 @@ def bare(*arguments: str) -> Any:
 
 
 @contextmanager
-def chip_over(link: str) -> Iterator[WireBackend]:
-    """Open a native chip over a kind of link, of `LINKS`."""
-    if link in ("socket", "pty"):
-        backend = open_backend(f"emulator:native,device={DEVICE},link={link},{ARRAY}")
-        yield from closing(backend)
-    elif link == "zmq":
-        serve = [
-            "-m",
-            "hwloop.cli",
-            "chip",
-            "serve",
-            "--backend",
-            f"emulator:native,device={DEVICE},{ARRAY}",
-        ]
-        with started(sys.executable, *serve, "--on", "zmq:tcp://127.0.0.1:*") as line:
-            yield from closing(open_backend(f"zmq:{json.loads(line)['address']}"))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            cells = Path(folder) / "cells"
-            options = {"shape": f"{SIZE}x{SIZE}", "seed": "1"}
-            emulator.write_cells(cells, DEVICE, options, target="native")
-            program = firmware_build.native_chip()
-            with started(program, "--arena", cells, "--tcp", "0", "--with-parent") as line:
-                port = json.loads(line)["tcp"]
-                yield from closing(open_backend(f"serial:tcp://127.0.0.1:{port}"))
+def chip_over(link: str, baud: int = 0) -> Iterator[WireBackend]:
+    """Open a native chip over a kind of link, of `LINKS` or `line`, a terminal of a baud rate."""
+    with tempfile.TemporaryDirectory() as folder, _url(link, Path(folder), baud) as url:
+        backend = open_backend(url)
+        assert isinstance(backend, WireBackend)
+        try:
+            yield backend
+        finally:
+            backend.close()
 
 
 @contextmanager
-def chip_on_line(baud: int) -> Iterator[WireBackend]:
-    """Open a native chip behind a line of a baud rate."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = {"shape": f"{SIZE}x{SIZE}", "seed": "1"}
-        cells = Path(folder) / "cells"
-        chip = emulator.start("native", DEVICE, options, cells=cells, link="pty")
+def _url(link: str, folder: Path, baud: int) -> Iterator[str]:
+    cells = folder / "cells"
+    array = f"emulator:native,device={DEVICE},{ARRAY}"
+    if link in ("socket", "pty"):
+        yield f"{array},link={link}"
+    elif link == "tcp":
+        emulator.write_cells(cells, DEVICE, OPTIONS, target="native")
+        program = firmware_build.native_chip()
+        with started(program, "--arena", cells, "--tcp", "0", "--with-parent") as line:
+            yield f"serial:tcp://127.0.0.1:{json.loads(line)['tcp']}"
+    elif link == "zmq":
+        serve = [sys.executable, "-m", "hwloop.cli", "chip", "serve", "--backend", array]
+        # Without a journal one consuming operation is in flight at a time.
+        where = ["--on", "zmq:tcp://127.0.0.1:*", "--journal", folder / "journal"]
+        with started(*serve, *where) as line:
+            yield f"zmq:{json.loads(line)['address']}"
+    else:
+        chip = emulator.start("native", DEVICE, OPTIONS, cells=cells, link="pty")
         try:
             with bare("line", chip.terminal(), str(baud)) as terminal:
-                yield from closing(open_backend(f"serial:{terminal},baud={baud}"))
+                yield f"serial:{terminal},baud={baud}"
         finally:
             chip.close()
-
-
-def closing(backend: CrossbarBackend) -> Iterator[WireBackend]:
-    """Give a chip and close it."""
-    assert isinstance(backend, WireBackend)
-    try:
-        yield backend
-    finally:
-        backend.close()
 
 
 class Operations:

@@ -144,8 +144,10 @@ def test_a_run_killed_from_outside_goes_on(tmp_path: Path, undisturbed: Run) -> 
     assert_equal_runs(resume_run(tmp_path / "1"), undisturbed)
 
 
-def test_ctrl_c_idles_the_array_and_says_how_to_go_on(tmp_path: Path, undisturbed: Run) -> None:
-    with start(tmp_path / "1") as process:
+def test_ctrl_c_idles_the_array_and_says_how_to_go_on(tmp_path: Path) -> None:
+    longer = {"schedule__epochs": 10}  # so that the signal comes in time on any machine
+    undisturbed = train_run(tiny(**longer), out=tmp_path / "undisturbed")
+    with start(tmp_path / "1", longer) as process:
         wait_for(process, lambda: list((tmp_path / "1").glob("checkpoints/batch*")))
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
@@ -173,8 +175,10 @@ def test_a_full_disk_stops_the_run_and_it_goes_on(tmp_path: Path, undisturbed: R
     assert_equal_runs(resume_run(tmp_path / "1"), undisturbed)
 
 
-def start(out: Path, **options: object) -> "subprocess.Popen[str]":
-    words = command(*arguments(), "--out", out)
+def start(
+    out: Path, changes: dict[str, object] | None = None, **options: object
+) -> "subprocess.Popen[str]":
+    words = command(*arguments(**(changes or {})), "--out", out)
     return subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )

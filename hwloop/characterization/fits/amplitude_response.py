@@ -30,7 +30,7 @@ AGED = 50
 
 
 def fit_amplitude_response(measurement: Measurement, base: DeviceFile | None = None) -> Fit:
-    """Fit mean and spread of the state by amplitude, on a logarithmic scale where that is likelier."""
+    """Fit mean and spread of the state by amplitude, logarithmic where that is likelier."""
     del base  # pulses of other amplitudes are other shapes, of which a step model has one
     header = measurement.header
     assert header.quantity is not None  # the kind measures a state
@@ -104,8 +104,8 @@ def _monotone(table: list[tuple[float, Floats]]) -> list[str]:
         against = np.flatnonzero(sure & ((steps < 0) == rising))
         low, high = table[against[0]][0], table[against[-1] + 1][0]
         return [
-            f"not monotone: against the trend between {low:g} V and {high:g} V; a monotone curve or "
-            "one exponential is wrong, the table stands as it is"
+            f"not monotone: against the trend between {low:g} V and {high:g} V; a monotone curve "
+            "or one exponential is wrong, the table stands as it is"
         ]
     return []
 

@@ -22,7 +22,7 @@ FEWEST = 3
 
 
 def fit_array_map(measurement: Measurement, base: DeviceFile | None = None) -> Fit:
-    """Fit a zero-inflated distribution: a share of cells at exactly 0, and the values of the rest."""
+    """Fit a share of cells at exactly 0, and the distribution of the others' values."""
     del base  # a map of conductances is no part of a step model
     unit = "units" if measurement.header.normalised else "siemens"
     values = finite(measurement.state)
@@ -58,7 +58,7 @@ def fit_array_map(measurement: Measurement, base: DeviceFile | None = None) -> F
 
 
 def fit_forming(measurement: Measurement, base: DeviceFile | None = None) -> Fit:
-    """Fit the distribution of forming or breakdown voltages; cells that never formed count apart."""
+    """Fit the distribution of forming voltages; cells that never formed count apart."""
     del base
     all_volts = np.asarray(measurement.columns["breakdown_volts"], dtype=np.float64)
     volts = finite(all_volts)

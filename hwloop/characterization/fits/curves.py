@@ -340,6 +340,7 @@ def start_own(family: Family, traces: Traces) -> Floats:
         own[i, BOUND_MIN] = min(bounds[False], -0.1 * width)
         if len(family.own) > SLOPE_UP:
             own[i, SLOPE_UP], own[i, SLOPE_DOWN] = 1 / own[i, BOUND_MAX], 1 / own[i, BOUND_MIN]
+        if family.kind != "soft_bounds":  # whose bounds need not be where the line falls to 0
             own[i, BOUND_MAX] = max(high + 0.05 * width, 0.1 * width)
             own[i, BOUND_MIN] = min(low - 0.05 * width, -0.1 * width)
     return own

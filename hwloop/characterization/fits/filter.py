@@ -37,9 +37,12 @@ class Noise:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of its parameters: cycle-to-cycle noise relative to the step, the variance of what
-        is seen once and forgotten (reads, and write noise without memory), and those of the
-        remembered noise: its variance, and `log(-log rho)` of its memory `rho`."""
+        """Names of its parameters.
+
+        Cycle-to-cycle noise is relative to the step; the read variance is that of what is seen once
+        and forgotten: reads, and write noise without memory. Remembered noise has a variance and
+        the memory `rho`, as `log(-log rho)`.
+        """
         names = ("log cycle_noise", "log read_variance")
         return (*names, "log memory_variance", "log(-log memory)") if self.memory else names
 
@@ -170,7 +173,7 @@ class _Remembered:
         memory = np.where(active, self._memory, 1.0)
         self.mean = memory * self.mean
         self.variance = memory**2 * self.variance + (1 - memory**2) * self._stationary
-        # Cutting at a bound takes from the variance of the state, so that the covariance shrinks too.
+        # A cut at a bound takes from the variance of the state, so the covariance shrinks too.
         most = 0.999 * np.sqrt(state_variance * self.variance)
         self.mixed = np.clip(memory * np.where(active, slope, 1.0) * self.mixed, -most, most)
 

@@ -214,6 +214,12 @@ def _estimate(
         return _write_noise(value, low, high, relative, read_variance)
     if name.endswith("_spread") and (value < 2e-3 or relative > 0.5):
         return unknown("the cells do not differ by more than their errors", value, high=high)
+    if (
+        name in ("bound_max", "bound_min")
+        and cells.family.kind == "piecewise_step"
+        and error < 1e-9
+    ):
+        return unknown("the table ends where the states that were seen end", value)
     if field.positive and not Z * relative < WIDEST:
         return unknown("the data leaves it open by more than its own size", value)
     if not field.positive and not Z * error < 1.0:
@@ -269,7 +275,7 @@ def _model(
 def symmetry_interval(
     model: StepModel, estimates: Mapping[str, Estimate], *, draws: int = 400, seed: int = 1
 ) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    """Return the intervals of the symmetry point and of the step there, or None where there is none.
+    """Return the intervals of the symmetry point and of the step there; None without a point.
 
     Curves are drawn from the intervals of their fields, taken as independent.
     """

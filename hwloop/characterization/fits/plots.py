@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +79,10 @@ def pulse_response(traces: Traces, cells: CellFits, model: StepModel, units: Dev
         for axis, cell in zip(axes[0], shown, strict=False):
             _trains(axis, traces, predicted, int(cell))
         for axis in axes[0][len(shown) :]:
-            _steps(axis, traces)
-        _curves(axes[1][0], model)
+            axis.axis("off")
+        if len(shown) < 3:
+            _steps(axes[0][len(shown)], traces)
+        _curves(axes[1][0], model, np.nanpercentile(traces.values, [0.5, 99.5]))
         z = standardised(traces, cells)
         _residuals(axes[1][1], z)
         _correlations(axes[1][2], z)
@@ -94,7 +95,8 @@ def _trains(axis: Any, traces: Traces, predicted: Floats, cell: int) -> None:
         pulses = np.cumsum(traces.pulses[:, train])
         there = np.isfinite(traces.values[:, train])
         colour = UP if traces.up[train] else DOWN
-        axis.plot(pulses[there], traces.values[there, train], ".", ms=2, color=colour, alpha=0.5)
+        size = 2 if there.sum() > 100 else 6
+        axis.plot(pulses[there], traces.values[there, train], ".", ms=size, color=colour, alpha=0.5)
         axis.plot(pulses[there], predicted[there, train], color=FIT, lw=0.8)
     axis.set_title(f"cell {traces.cells[cell]}: reads and prediction")
     axis.set_xlabel("pulses of a train")
@@ -102,7 +104,10 @@ def _trains(axis: Any, traces: Traces, predicted: Floats, cell: int) -> None:
 
 
 def _steps(axis: Any, traces: Traces) -> None:
-    """Draw mean steps over the state, straight from the differences of reads."""
+    """Draw mean steps over the state, from the differences of reads, if there are enough."""
+    if traces.reads < 200:
+        return
+    axis.axis("on")
     for up, colour, label in ((True, UP, "up"), (False, DOWN, "down")):
         values = traces.values[:, traces.up == up]
         pulses = traces.pulses[1:, traces.up == up]
@@ -123,13 +128,14 @@ def _steps(axis: Any, traces: Traces) -> None:
         axis.legend()
 
 
-def _curves(axis: Any, model: StepModel) -> None:
-    w = np.linspace(model.bound_min, model.bound_max, 300)
+def _curves(axis: Any, model: StepModel, seen: Floats) -> None:
+    """Draw the curves over the states that were seen."""
+    w = np.linspace(max(model.bound_min, seen[0]), min(model.bound_max, seen[1]), 300)
     up, down = model.curves(w)
     axis.plot(w, model.step * (1 + min(model.up_down, 0)) * up, color=UP, label="up")
     axis.plot(w, model.step * (1 - max(model.up_down, 0)) * down, color=DOWN, label="down")
     axis.set_ylim(bottom=0)
-    axis.set_title(f"fitted steps of the mean cell: {model.kind}")  # type: ignore[attr-defined]
+    axis.set_title(f"fitted steps: {model.kind}")  # type: ignore[attr-defined]
     axis.set_xlabel("state (device units)")
     axis.set_ylabel("|step| (device units)")
     axis.legend()
@@ -142,8 +148,8 @@ def _residuals(axis: Any, z: Floats) -> None:
     axis.plot(x, np.exp(-x * x / 2) / np.sqrt(2 * np.pi), color=FIT, lw=1)
     axis.set_yscale("log")
     axis.set_ylim(1e-4, 1)
-    axis.set_title("one-step-ahead errors over their deviation")
-    axis.set_xlabel("errors; line: Gaussian of variance 1")
+    axis.set_title("one-step-ahead errors")
+    axis.set_xlabel("over their deviation; line: Gaussian")
 
 
 def _correlations(axis: Any, z: Floats) -> None:
@@ -157,7 +163,7 @@ def _correlations(axis: Any, z: Floats) -> None:
     axis.fill_between(lags, -np.array(limit), limit, color="#dddddd")
     axis.plot(lags, found, "o-", ms=3, color=FIT, lw=0.8)
     axis.set_ylim(-0.5, 0.5)
-    axis.set_title("correlation of the errors; grey: 2 sigma")
+    axis.set_title("their correlation; grey: 2 sigma")
     axis.set_xlabel("lag (reads)")
 
 
@@ -254,6 +260,7 @@ def retention(data: Changes, form: LogTime | None, law: PowerLaw | None, unit: s
         )
         total = np.sqrt(np.log2(1 + times[-1] / form.onset))
         right.plot(form.nodes, form.std * total, color=DOWN, lw=1, label="fit")
+        right.locator_params(axis="x", nbins=5)
         right.set_xlabel(f"first value ({unit})")
         right.set_ylabel(f"sigma of the change ({unit})")
         right.legend()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwloop.capabilities import PolarityShape, PulseShape
-from hwloop.characterization.fits.cells import CYCLE, CellFits, fit_cells
+from hwloop.characterization.fits.cells import CellFits, fit_cells
 from hwloop.characterization.fits.curves import FAMILIES, SIZE
 from hwloop.characterization.fits.filter import Noise
 from hwloop.characterization.fits.model import (
@@ -28,11 +27,12 @@ from hwloop.characterization.fits.selection import (
     MOST_CELLS,
     Candidate,
     choose,
+    held,
     lag_1,
     standardised,
     with_noise,
 )
-from hwloop.characterization.fits.simulate import bias
+from hwloop.characterization.fits.simulate import corrected
 from hwloop.characterization.fits.traces import Traces, traces
 from hwloop.characterization.fits.units import DeviceUnits, device_units
 from hwloop.characterization.measurement import Measurement
@@ -183,16 +183,16 @@ def _stuck(data: Traces) -> NDArray[np.bool_]:
 def _cells(data: Traces, model: str, noisy: bool, tell: Tell) -> tuple[CellFits, list[Candidate]]:
     """Return the fit of all cells with the best family and noise, and the families tried."""
     kinds = AUTOMATIC if model == "auto" else (model,)
-    frozen = () if noisy else (CYCLE,)  # what is left is the error of each point by itself
     if len(kinds) == 1 and len(data.cells) > MOST_CELLS:
         tell(f"{model}, additive noise: {len(data.cells)} cells")
         fits = fit_cells(data, FAMILIES[model], noise=Noise())
         tried: list[Candidate] = []
     else:
-        chosen, tried = choose(data, kinds, Noise(), tell, frozen)
+        chosen, tried = choose(data, kinds, Noise(), tell, noisy)
         tell(f"{chosen.kind}, {chosen.noise} noise: {len(data.cells)} cells")
         start = chosen.fit if len(chosen.fit.own) == len(data.cells) else None
         family = FAMILIES[chosen.kind]
+        frozen = held(chosen.kind, len(data.cells), noisy)
         fits = fit_cells(data, family, noise=Noise(), start=start, frozen=frozen)
     return (with_noise(data, fits, tell) if noisy else fits), tried
 
@@ -215,9 +215,7 @@ def _distributions(data: Traces, fits: CellFits, tell: Tell) -> tuple[CellFits, 
             rounds=6 - 2 * number,
         )
     tell(f"{fits.family.kind}: what the approximations cost")
-    off = bias(data, fits, copies=COPIES)
-    own = fits.own - off.own * fits.scale[: fits.own.shape[1]]
-    fits = dataclasses.replace(fits, own=own, shared=fits.shared - off.shared)
+    fits = corrected(data, fits, copies=COPIES)
     return fits, _population(fits, log_normal, errors=True), 1 + 1 / COPIES
 
 

@@ -66,7 +66,7 @@ class CellNoise:
 
     @property
     def white(self) -> bool:
-        """Whether reads do not correlate by more than chance would have it, once in 10,000 times."""
+        """Whether reads do not correlate, by a test that errs once in 10,000 times."""
         return abs(self.lag) < 3.9 / math.sqrt(self.count)
 
     @property
@@ -209,7 +209,7 @@ def _warnings(cells: list[CellNoise]) -> list[str]:
 def _parts(
     cells: list[CellNoise], base: DeviceFile, normalised: bool
 ) -> tuple[dict[str, Any], dict[str, Estimate]]:
-    """Return the parts of the model: octaves of noise, and a telegraph where there are two levels."""
+    """Return the parts of the model: octaves of noise, a telegraph where there are two levels."""
     scale = 1.0 if normalised else base.conductance.half_range_siemens
     middle = 0.0 if normalised else base.conductance.middle_siemens
     plain_cells = [c for c in cells if not c.two_levels] or cells

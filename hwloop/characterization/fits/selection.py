@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwloop.characterization.fits.cells import CellFits, fit_cells
+from hwloop.characterization.fits.cells import CYCLE, CellFits, fit_cells
 from hwloop.characterization.fits.curves import FAMILIES
 from hwloop.characterization.fits.filter import Noise, innovations
+from hwloop.characterization.fits.population import FEWEST_CELLS
 from hwloop.characterization.fits.traces import Traces
 
 Floats = NDArray[np.float64]
@@ -119,12 +120,23 @@ def better(one: Candidate, other: Candidate) -> bool:
     return bool(gain.sum() > max(2 * np.sqrt(len(gain)) * gain.std(), 2.0))
 
 
+def held(kind: str, cells: int, noisy: bool) -> tuple[str, ...]:
+    """Return the parameters that are not fitted.
+
+    Points without noise have no noise that accumulates. The bounds of a table are but the ends of
+    its states; they stay at the range that was seen, unless many cells tell their tables apart.
+    """
+    noise = () if noisy else (CYCLE,)
+    ends = kind == "piecewise_step" and cells < FEWEST_CELLS
+    return (*noise, "bound_max", "bound_min") if ends else noise
+
+
 def choose(
     traces: Traces,
     kinds: Sequence[str],
     noise: Noise,
     tell: Callable[[str], None],
-    frozen: tuple[str, ...] = (),
+    noisy: bool = True,
 ) -> tuple[Candidate, list[Candidate]]:
     """Return the chosen family, and all that were tried.
 
@@ -136,7 +148,7 @@ def choose(
         kinds: families, the one with the fewest parameters first.
         noise: the noise that goes with them.
         tell: is told what is tried.
-        frozen: parameters that are not fitted.
+        noisy: whether the values carry noise of the device.
     """
     if len(traces.cells) > MOST_CELLS:
         traces = traces.of_cells(np.linspace(0, len(traces.cells) - 1, MOST_CELLS).astype(int))
@@ -144,6 +156,7 @@ def choose(
     tried = []
     for kind in kinds:
         tell(f"{kind}, {noise} noise")
+        frozen = held(kind, len(traces.cells), noisy)
         tried.append(candidate(traces, out, kind, noise, frozen))
     best = tried[0]
     for other in tried[1:]:
@@ -160,15 +173,18 @@ def with_noise(traces: Traces, fit: CellFits, tell: Callable[[str], None]) -> Ce
     log-likelihood by more than `RATIO`.
     """
     family = fit.family
+    frozen = held(family.kind, len(traces.cells), True)
     tell(f"{family.kind}, multiplicative noise: {len(traces.cells)} cells")
     fit = max(
-        fit, fit_cells(traces, family, noise=Noise(additive=False), start=fit), key=_likelihood
+        fit,
+        fit_cells(traces, family, noise=Noise(additive=False), start=fit, frozen=frozen),
+        key=_likelihood,
     )
     if traces.reads > MEMORY_READS and abs(lag_1(traces, fit)) < MEMORY_LAG:
         return fit
     noise = dataclasses.replace(fit.noise, memory=True)
     tell(f"{family.kind}, {noise} noise: {len(traces.cells)} cells")
-    remembering = fit_cells(traces, family, noise=noise)
+    remembering = fit_cells(traces, family, noise=noise, frozen=frozen)
     return remembering if _likelihood(remembering) > _likelihood(fit) + RATIO else fit
 
 

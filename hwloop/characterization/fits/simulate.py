@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,8 @@ Floats = NDArray[np.float64]
 def simulate(traces: Traces, cells: CellFits, generator: np.random.Generator) -> Traces:
     """Return traces of the fitted cells under the same pulses, with reads at the same places.
 
-    Each train starts where the one before left the cell, if the measured one does, else at the state
-    that it was first seen in.
+    Each train starts where the one before left the cell, if the measured one does, else at the
+    state that it was first seen in.
     """
     own = cells.own[traces.cell]
     shared = np.broadcast_to(cells.shared, (len(own), len(cells.shared)))
@@ -54,7 +54,7 @@ def _starts(traces: Traces, cells: CellFits) -> Floats:
     deviation = float(np.exp(cells.shared[1] / 2))
     if cells.noise.memory:
         deviation += float(np.exp(cells.shared[2] / 2))
-    found = seen.copy()
+    found: Floats = seen.copy()
     follows = np.concatenate([[False], traces.cell[1:] == traces.cell[:-1]])
     before = np.concatenate([[np.nan], left[:-1]])
     with np.errstate(invalid="ignore"):
@@ -81,40 +81,40 @@ class _Remembered:
             self.noise = np.where(active, after, self.noise)
 
 
-@dataclass(frozen=True)
-class Bias:
-    """What the fit gets wrong on traces of known cells, on average.
-
-    Attributes:
-        own: mean shift of the cells' parameters, in units of the fit's `scale`.
-        shared: mean shift of the shared parameters.
-        copies: simulated data sets behind the figures.
-    """
-
-    own: Floats
-    shared: Floats
-    copies: int
-
-
-def bias(traces: Traces, cells: CellFits, *, copies: int = 4, seed: int = 1) -> Bias:
-    """Return the bias of the fit at its own result, from simulated copies of the data.
+def corrected(
+    traces: Traces, cells: CellFits, *, copies: int = 4, rounds: int = 2, seed: int = 1
+) -> CellFits:
+    """Return the fit without the bias that it has on simulated copies of the data.
 
     The filter takes states near a bound by their first two moments, and noise is fitted beside the
-    parameters of every single cell; what that costs is measured here and can be taken off (indirect
-    inference; Gourieroux, Monfort and Renault 1993).
+    parameters of every single cell. What that costs is measured where the parameters would be
+    without it (indirect inference; Gourieroux, Monfort and Renault 1993).
+
+    Args:
+        traces: what was measured.
+        cells: the fit.
+        copies: simulated data sets per round.
+        rounds: how often the bias is measured, each time at the corrected parameters.
+        seed: of the copies.
     """
-    own, shared = [], []
-    count = cells.own.shape[1]
-    for copy in range(copies):
-        generator = np.random.default_rng((seed, copy))
-        again = fit_cells(
-            simulate(traces, cells, generator),
-            cells.family,
-            noise=cells.noise,
-            start=cells,
-            prior=cells.prior,
-            rounds=3,
+    found = cells
+    for _ in range(rounds):
+        own, shared = [], []
+        for copy in range(copies):
+            generator = np.random.default_rng((seed, copy))
+            again = fit_cells(
+                simulate(traces, found, generator),
+                cells.family,
+                noise=cells.noise,
+                start=found,
+                prior=cells.prior,
+                rounds=3,
+            )
+            own.append(np.median(again.own - found.own, 0))
+            shared.append(again.shared - found.shared)
+        found = dataclasses.replace(
+            cells,
+            own=cells.own - np.mean(own, 0),
+            shared=cells.shared - np.mean(shared, 0),
         )
-        own.append(np.median((again.own - cells.own) / cells.scale[:count], 0))
-        shared.append(again.shared - cells.shared)
-    return Bias(np.mean(own, 0), np.mean(shared, 0), copies)
+    return found

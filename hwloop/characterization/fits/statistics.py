@@ -53,7 +53,7 @@ def median_estimate(values: NDArray[Any]) -> Estimate:
 
 
 def log_normal_gain(values: NDArray[Any]) -> float:
-    """Return by how much a log-normal distribution is likelier than a normal one, in log-likelihood.
+    """Return the gain in log-likelihood of a log-normal distribution over a normal one.
 
     Both have their maximum-likelihood parameters; values have to be positive.
     """
@@ -77,6 +77,6 @@ def excess_kurtosis(values: Floats) -> float:
 
 
 def bimodality(values: Floats) -> float:
-    """Return Sarle's coefficient `(skewness^2 + 1) / kurtosis`; above 5/9 there may be two modes."""
+    """Return Sarle's coefficient `(skewness^2 + 1) / kurtosis`; two modes if above 5/9."""
     z = (values - values.mean()) / values.std()
     return float(((z**3).mean() ** 2 + 1) / (z**4).mean())

@@ -6,6 +6,7 @@ says where it comes from. Data sets that are not there are left out and said so.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import subprocess
@@ -184,7 +185,7 @@ def data_03(folder: Path) -> DataSet:
     noise = fit(_import([path], "table", Options(mapping="rram-noise")))
     found = DataSet("03")
     found.add("read noise", noise)
-    names = {}
+    names: dict[str, str] = {}
     for cell in range(3):
         names |= {
             f"cell {cell} mean": f"cell_{cell}.mean_siemens",
@@ -213,7 +214,7 @@ def data_04(folder: Path) -> DataSet:
     fitted = fit(_relaxation(folder))
     found = DataSet("04")
     found.add("relaxation", fitted)
-    names = {}
+    names: dict[str, str] = {}
     for seconds in ("0.01", "0.1", "1", "100", "1000", "10000"):
         names |= {
             f"{seconds} s mean": f"after_{seconds}_seconds.mean_change_siemens",
@@ -237,7 +238,7 @@ def data_06(folder: Path) -> DataSet:
     fitted = fit(_import([path], "table", Options(mapping="pcm-partial-reset")))
     found = DataSet("06")
     found.add("partial reset", fitted)
-    names = {}
+    names: dict[str, str] = {}
     for key in raw:
         volts, _, what = key.split(" ")
         names[key] = f"at_{volts}_volts.{what}_log10_ohms"
@@ -368,7 +369,7 @@ def one_step_ahead(data: Measurement, ramps: int = RAMPS) -> dict[str, Ahead]:
         trains = np.flatnonzero(all_traces.up == up)
         trains = trains[np.argsort(all_traces.repeat[trains], kind="stable")]
         model, last = [], []
-        for before, train in zip(trains[:-1], trains[1:], strict=True):
+        for before, train in itertools.pairwise(trains):
             if all_traces.repeat[train] < ramps:
                 continue
             values, known = all_traces.values[:, train], all_traces.values[:, before]
@@ -482,7 +483,7 @@ REPRODUCTION = Reproduction(
     name="measured-data",
     what="fits of measured data of other laboratories, beside figures from their rows",
     quick="about 3 minutes",
-    full="the same",
+    full="about 3 minutes",
     run=run,
     needs_data="the published data sets, one folder each",
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import shutil
 import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,7 @@ from hwloop.experiments.reproduce.stored import Parts
 from hwloop.experiments.train import train_run
 
 HIDDEN = 32
-EPOCHS, QUICK_EPOCHS = 10, 2
+EPOCHS, QUICK_EPOCHS = 5, 1
 ALGORITHM = "c-ttv2"
 OTHER_CELLS = 1000
 """Added to the seed of the twin's array, so that its cells are other draws than the chip's."""
@@ -88,36 +90,40 @@ def train_pairs(request: Request, count: int, parts: Parts) -> Pairs:
     found = Pairs()
     epochs = EPOCHS if request.full else QUICK_EPOCHS
     for seed in range(1, count + 1):
-        accuracies = {}
+        device_file.save(hidden_device(seed), request.folder / f"hidden-{seed}.yaml")
+        accuracies = []
         for name, array_seed in (("hidden", seed), ("fitted", seed + OTHER_CELLS)):
-            path = request.folder / f"{name}-{seed}.yaml"
-            if name == "hidden":
-                device_file.save(hidden_device(seed), path)
-
-            def one(path: Path = path, name: str = name, array_seed: int = array_seed) -> float:
-                request.tell(f"training {seed} of {count} on the {name} device")
-                return train(request.folder / f"run-{name}-{seed}", path, seed, array_seed, epochs)
-
-            accuracies[name] = parts.get(f"training-{epochs}-{seed}-{name}", one)
-        found.pairs.append(Pair(seed, accuracies["hidden"], accuracies["fitted"]))
+            request.tell(f"training {seed} of {count} on the {name} device")
+            one = functools.partial(
+                train,
+                request.folder / f"run-{name}-{seed}",
+                request.folder / f"{name}-{seed}.yaml",
+                seed,
+                array_seed,
+                epochs,
+            )
+            accuracies.append(parts.get(f"training-{epochs}-{seed}-{name}", one))
+        found.pairs.append(Pair(seed, *accuracies))
     return found
 
 
 def train(folder: Path, device: Path, seed: int, array_seed: int, epochs: int) -> float:
-    """Train a small network on digits, on an emulated chip; return the test accuracy."""
-    import shutil
+    """Train a small network on handwritten digits, on an emulated chip; return the test accuracy.
 
+    The reference planes of both arrays hold the symmetry points, as after zero-shifting.
+    """
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was interrupted
-    shape = f"2x{HIDDEN}x64+2x10x{HIDDEN}"
+    shape = f"2x{HIDDEN}x784+2x10x{HIDDEN}"
     config = load_config(
         flags={
             "seed": seed,
-            "data.source": "digits",
+            "data.source": "mnist",
             "network.hidden": [HIDDEN],
             "algorithm.name": ALGORITHM,
             "schedule.epochs": epochs,
             "report.html": False,
-            "backend.url": f"emulator:native,device={device},shape={shape},seed={array_seed}",
+            "backend.url": f"emulator:native,device={device},shape={shape},seed={array_seed},"
+            "subtract_symmetry_point=true",
         }
     )
     run = train_run(config, out=folder)
