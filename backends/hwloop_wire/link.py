@@ -142,8 +142,11 @@ class StreamLink:
 
     def send(self, raw: bytes) -> None:
         """Send bytes, now as far as they go and the rest from `receive`."""
-        self._pending += raw
-        self._push()
+        if self._pending:
+            self._pending += raw
+            self._push()
+        else:
+            self._pending += raw[self._write(raw) :]
 
     def receive(self, timeout: float) -> bytes:
         """Return bytes with the end of a frame, or what there is at a time-out or `wake`."""
@@ -180,14 +183,16 @@ class StreamLink:
             self._watched = events
 
     def _push(self) -> None:
-        while self._pending:
-            try:
-                done = os.write(self._descriptor, self._pending)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                raise LinkClosedError(f"{self.name}: {error.strerror}") from error
+        while self._pending and (done := self._write(self._pending)):
             del self._pending[:done]
+
+    def _write(self, raw: bytes | bytearray) -> int:
+        try:
+            return os.write(self._descriptor, raw)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise LinkClosedError(f"{self.name}: {error.strerror}") from error
 
     def _pull(self) -> bytes:
         try:

@@ -52,6 +52,7 @@ class Pace:
     _silent: bool = False
     _seconds: float = 0.0
     _bytes: float = 0.0
+    _learnt: float = 0.0  # seconds that link and chip took for a byte lately
     _answered_at: float = 0.0
     _disturbed: bool = False
 
@@ -70,11 +71,6 @@ class Pace:
         learnt = min(count * self._learnt, _MOST_SECONDS)
         return self.timeout + 2 * max(count * self.byte_seconds, learnt)
 
-    @property
-    def _learnt(self) -> float:
-        """Seconds that link and chip took for a byte lately."""
-        return self._seconds / self._bytes if self._bytes else 0.0
-
     def served(self, sent_at: float, now: float, count: int) -> None:
         """Learn from an answer how fast link and chip are.
 
@@ -87,6 +83,7 @@ class Pace:
             seconds = now - max(sent_at, self._answered_at)
             self._seconds = _MEMORY * self._seconds + min(seconds, _MOST_SECONDS)
             self._bytes = _MEMORY * self._bytes + count
+            self._learnt = self._seconds / self._bytes
         self._disturbed = False
         self._answered_at = now
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -93,7 +94,7 @@ def decode(body: bytes, *, state: bool = False) -> PartResult:
     values = reader.take(_VALUE_TYPES[head.value_bytes], head.values).astype(np.int32)
     bits = reader.take(np.uint8, (head.values + 7) // 8)
     reader.end()
-    saturated = np.unpackbits(bits, count=head.values, bitorder="little").astype(np.bool_)
+    saturated = np.unpackbits(bits, count=head.values, bitorder="little").view(np.bool_)
     return PartResult(head, values, saturated)
 
 
@@ -159,7 +160,7 @@ def _joined(
     """Return the values of all parts; without any, an empty array of a type."""
     flat = [piece for piece in pieces if piece is not None] or [np.empty(0, dtype)]
     shape, count = layout.shape, sum(map(len, flat))
-    if count != np.prod(shape, dtype=np.int64):
+    if count != math.prod(shape):
         raise MessageError(f"{count} values, expected {shape}")
     if len(flat) == 1:
         return flat[0].reshape(shape)

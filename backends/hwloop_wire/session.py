@@ -146,9 +146,10 @@ class HostSession:
     @property
     def deadline(self) -> float:
         """When the oldest frames are repeated."""
-        oldest = next((sent for sent in self._sent.values() if sent.answer is None), None)
-        count = oldest.link_bytes + oldest.answer_bytes if oldest else 0
-        return self._clock + self._pace.timeout_for(count)
+        for sent in self._sent.values():
+            if sent.answer is None:
+                return self._clock + self._pace.timeout_for(sent.link_bytes + sent.answer_bytes)
+        return self._clock + self._pace.timeout
 
     def outgoing(self, now: float) -> list[bytes]:
         """Return the frames to send: the oldest again if due, new ones as the window allows."""

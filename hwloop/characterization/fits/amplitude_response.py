@@ -89,25 +89,24 @@ def _form(gains: Floats, table: list[tuple[float, Floats]]) -> list[str]:
 
 
 def _monotone(table: list[tuple[float, Floats]]) -> list[str]:
-    """Return a warning if the mean rises and falls by more than chance."""
+    """Return a warning if the mean turns back by more than chance, over any stretch of voltages."""
     means = np.array([part.mean() for _, part in table])
-    errors = np.array(
-        [
-            part.std(ddof=1) / math.sqrt(len(part)) if len(part) > 1 else math.inf
-            for _, part in table
-        ]
-    )
-    steps = np.diff(means)
-    sure = np.abs(steps) > 4 * np.hypot(errors[1:], errors[:-1])
-    if (steps[sure] > 0).any() and (steps[sure] < 0).any():
-        rising = steps.sum() > 0
-        against = np.flatnonzero(sure & ((steps < 0) == rising))
-        low, high = table[against[0]][0], table[against[-1] + 1][0]
-        return [
-            f"not monotone: against the trend between {low:g} V and {high:g} V; a monotone curve "
-            "or one exponential is wrong, the table stands as it is"
-        ]
-    return []
+    errors = np.array([_error(part) for _, part in table])
+    rising = 1.0 if means[-1] >= means[0] else -1.0
+    back = rising * (means[:, None] - means[None, :]) / np.hypot(errors[:, None], errors[None, :])
+    back[np.tril_indices(len(means))] = 0.0  # from a voltage to a higher one
+    start, stop = np.unravel_index(int(back.argmax()), back.shape)
+    if back[start, stop] < 5:  # the largest of many pairs, by chance below 4
+        return []
+    return [
+        f"not monotone: against the trend between {table[start][0]:g} V and {table[stop][0]:g} V; "
+        "a monotone curve or one exponential is wrong, the table stands as it is"
+    ]
+
+
+def _error(values: Floats) -> float:
+    """Return the standard error of the mean."""
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.inf
 
 
 def _spread(table: list[tuple[float, Floats]]) -> list[str]:

@@ -58,14 +58,14 @@ class Noise:
         )
 
 
-BACKWARDS = 0.5
+BACKWARDS = 0.25
 """Cycle-to-cycle noise from which on a pulse may reach the bound that it moves away from."""
 
 IMPOSSIBLE = -1e12
 """Log-likelihood of parameters at which the filter has no numbers."""
 
 _TINY = 1e-30  # a variance that rounding has not made negative
-_FAR = -4.5  # standard deviations below a bound at which cutting changes nothing
+_FAR = -5.5  # standard deviations below a bound at which cutting changes nothing
 _DIFFERENCE = 1e-5  # a forward difference moves the mode by half of it, far below its error
 
 

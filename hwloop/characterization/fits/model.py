@@ -214,11 +214,8 @@ def _estimate(
         return _write_noise(value, low, high, relative, read_variance)
     if name.endswith("_spread") and (value < 2e-3 or relative > 0.5):
         return unknown("the cells do not differ by more than their errors", value, high=high)
-    if (
-        name in ("bound_max", "bound_min")
-        and cells.family.kind == "piecewise_step"
-        and error < 1e-9
-    ):
+    table = cells.family.kind == "piecewise_step" and len(cells.own) < FEWEST_CELLS
+    if name in ("bound_max", "bound_min") and table:
         return unknown("the table ends where the states that were seen end", value)
     if field.positive and not Z * relative < WIDEST:
         return unknown("the data leaves it open by more than its own size", value)

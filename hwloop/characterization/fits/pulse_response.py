@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwloop.capabilities import PolarityShape, PulseShape
+from hwloop.characterization.fits.cell_table import cell_table
 from hwloop.characterization.fits.cells import CellFits, fit_cells
 from hwloop.characterization.fits.curves import FAMILIES, SIZE
 from hwloop.characterization.fits.filter import Noise
@@ -127,6 +128,9 @@ def fit_pulse_response(
         warnings=tuple(warnings),
     )
     device = _device(measurement, fitted, units, base, made)
+    table = cell_table(measurement, data, stuck, fits, fitted)
+    if table is not None:
+        device = device.with_cells(table)
     details: dict[str, Any] = {
         "traces": moving,
         "cells": fits,

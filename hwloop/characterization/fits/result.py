@@ -77,12 +77,15 @@ class Fit:
         return self.block.warnings
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the device file.
+        """Write the device file, and the table of its cells as `NAME.cells.csv` beside it.
 
         Raises:
             ConfigurationError: there is no whole model, or the file cannot be written.
         """
-        device_file.save(self.device, path)
+        device, table = self.device, self.device.measured_cells
+        if table is not None:
+            device = device.with_cells(table, f"{Path(path).stem}.cells.csv")
+        device_file.save(device, path)
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw data, fit and residuals into a PNG, SVG or PDF file.

@@ -184,8 +184,33 @@ def with_noise(traces: Traces, fit: CellFits, tell: Callable[[str], None]) -> Ce
         return fit
     noise = dataclasses.replace(fit.noise, memory=True)
     tell(f"{family.kind}, {noise} noise: {len(traces.cells)} cells")
-    remembering = fit_cells(traces, family, noise=noise, frozen=frozen)
+    # What accumulates and what is remembered look alike: the search begins with either.
+    start = dataclasses.replace(fit, noise=noise, shared=_with_memory(fit))
+    remembering = max(
+        (fit_cells(traces, family, noise=noise, start=s, frozen=frozen) for s in (None, start)),
+        key=_likelihood,
+    )
+    if _likelihood(remembering) < _likelihood(fit) + RATIO:
+        return fit
+    # What has been found on the way may do without the memory too.
+    shared = np.concatenate([_forgetful(remembering), remembering.shared[noise.count :]])
+    start = dataclasses.replace(remembering, noise=fit.noise, shared=shared)
+    fit = max(
+        fit, fit_cells(traces, family, noise=fit.noise, start=start, frozen=frozen), key=_likelihood
+    )
     return remembering if _likelihood(remembering) > _likelihood(fit) + RATIO else fit
+
+
+def _forgetful(fit: CellFits) -> Floats:
+    """Return the noise with what is remembered counted as forgotten."""
+    return np.array([fit.shared[0], np.logaddexp(fit.shared[1], fit.shared[2])])
+
+
+def _with_memory(fit: CellFits) -> Floats:
+    """Return the shared parameters with noise that is remembered in place of what accumulates."""
+    count = fit.noise.count
+    remembered = [fit.shared[1], np.log(0.2)]
+    return np.concatenate([[-3.0, fit.shared[1]], remembered, fit.shared[count:]])
 
 
 def _likelihood(fit: CellFits) -> float:

@@ -123,7 +123,7 @@ def train(folder: Path, device: Path, seed: int, array_seed: int, epochs: int) -
             "schedule.epochs": epochs,
             "report.html": False,
             "backend.url": f"emulator:native,device={device},shape={shape},seed={array_seed},"
-            "subtract_symmetry_point=true",
+            "subtract_symmetry_point=true,population=drawn",
         }
     )
     run = train_run(config, out=folder)
