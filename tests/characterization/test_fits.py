@@ -108,6 +108,36 @@ def test_a_fitted_device_is_saved_loaded_and_emulated(fitted, tmp_path):
         assert (tile.read_cells(average=64) - before).mean() > 0
 
 
+def test_a_base_gives_units_shapes_and_other_parts(response, fitted):
+    base = device_file.load("reram-hfo2")
+    content = base.content()
+    content["model"]["relaxation"] = {"onset_seconds": 1e-3, "std": [0.01]}
+    base = device_file.DeviceFile.model_validate(content).with_cells(None)
+    whole = fit(response, model="soft_bounds", cells=[4, 5], base=base)
+    assert whole.device.conductance == base.conductance
+    assert whole.device.shapes == base.shapes
+    assert whole.device.model.relaxation == base.model.relaxation
+    assert whole.device.model.step != base.model.step
+    assert whole.device.provenance["shapes"] == base.provenance["shapes"]
+
+
+def test_measured_cells_are_emulated_as_themselves(tmp_path):
+    with hwloop.connect("sim:reram-om,shape=3x4,seed=1") as chip:
+        data = characterization.measure(chip[0], "pulse_response", pulses=40, rows=[0, 2])
+    whole = fit(data, model="soft_bounds")
+    path = tmp_path / "twin.yaml"
+    whole.save(path)
+    assert (tmp_path / "twin.cells.csv").exists()
+    own = whole.details["cells"].own
+    table = device_file.load(path).measured_cells
+    high, up = (table.plane(name, 0, 3, 4) for name in ("bound_max", "step_up"))
+    assert high[[0, 2]].ravel() == pytest.approx(own[:, 2])
+    assert up[[0, 2]].ravel() == pytest.approx(np.abs(np.exp(own[:, 0]) + own[:, 1]))
+    assert np.isnan(high[1]).all()  # was not measured, so it is drawn
+    with hwloop.connect(f"sim:{path},seed=5") as twin:
+        assert (twin[0].rows, twin[0].cols) == (3, 4)
+
+
 def test_a_fit_is_drawn(fitted, tmp_path):
     fitted.plot(tmp_path / "fit.png")
     assert (tmp_path / "fit.png").stat().st_size > 20_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,8 @@ def merged(
     """
     made = block(measurement, parameters=parameters, warnings=warnings)
     key = f"fit_{measurement.kind}"
-    content = base.content()
+    table = base.measured_cells
+    content = base.with_cells(None).content()
     before = content.get("fit") or {}
     content["model"] = {**content["model"], **changes}
     content["sources"] = {**content["sources"], key: f"fit of {made.data}"}
@@ -47,10 +49,5 @@ def merged(
         "goodness": before.get("goodness", {}),
         "warnings": [*before.get("warnings", []), *made.warnings],
     }
-    return DeviceFile.model_validate_json(_json(content), strict=True)
-
-
-def _json(content: Mapping[str, Any]) -> str:
-    import json
-
-    return json.dumps(content)
+    device = DeviceFile.model_validate_json(json.dumps(content), strict=True)
+    return device if table is None else device.with_cells(table)

@@ -18,7 +18,7 @@ from hwloop.characterization.fits.curves import (
     SLOPE_UP,
     PiecewiseCurve,
 )
-from hwloop.characterization.fits.population import FEWEST_CELLS, Population, names
+from hwloop.characterization.fits.population import FEWEST_CELLS, LEAST_SPREAD, Population, names
 from hwloop.characterization.fits.result import Z, unknown
 from hwloop.device_file import (
     ConstantStep,
@@ -212,7 +212,7 @@ def _estimate(
         )
     if name == "write_noise" and not cells.noise.memory:
         return _write_noise(value, low, high, relative, read_variance)
-    if name.endswith("_spread") and (value < 2e-3 or relative > 0.5):
+    if name.endswith("_spread") and (value < LEAST_SPREAD or relative > 0.5):
         return unknown("the cells do not differ by more than their errors", value, high=high)
     table = cells.family.kind == "piecewise_step" and len(cells.own) < FEWEST_CELLS
     if name in ("bound_max", "bound_min") and table:

@@ -25,7 +25,12 @@ FEWEST_CELLS = 8
 """Cells below which a spread says nothing."""
 
 _POINTS = 32  # and their mirror images
-_LEAST_SPREAD = 1e-4
+LEAST_SPREAD = 0.02
+"""Relative spread that distributions have at least; what is below is not told apart from none."""
+
+WIDEST_NORMAL = 0.5
+"""Relative spread from which on normal gains are made unlikely: much of what is wider is on the
+other side of 0, where folded gains say the same with any step."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,10 @@ class Population:
         for k in range(SLOPE_UP, own):
             side = "up" if k == SLOPE_UP else "down"
             mean[k], spread[k] = self[f"slope_{side}"], self[f"slope_{side}_spread"]
-        floor = np.full(own, 0.01)
-        floor[SKEW] = 0.01 * step
+        floor = np.full(own, LEAST_SPREAD)
+        floor[SKEW] *= step
+        floor[BOUND_MAX] *= self["bound_max"]
+        floor[BOUND_MIN] *= self["bound_min"]
         return Prior(mean, np.maximum(spread, floor) ** -2.0)
 
 
@@ -101,7 +108,12 @@ def fit_population(
     def per_cell(values: Floats) -> Floats:
         density = weights + _density(points, values, log_normal)
         top = density.max(1, keepdims=True)
-        return np.asarray(np.log(np.exp(density - top).mean(1)) + top[:, 0])
+        # A wide prior of the spreads' logarithms, so that one that is 0 ends somewhere.
+        prior = -0.5 * float((((values[1::2] - math.log(0.1)) / 3) ** 2).sum())
+        if not log_normal:
+            prior -= 0.5 * (max(values[1] - math.log(WIDEST_NORMAL), 0.0) / 0.1) ** 2
+        found = np.log(np.exp(density - top).mean(1)) + top[:, 0] + prior / len(points)
+        return np.asarray(found)
 
     values = _maximise(per_cell, values)
     if errors:
@@ -169,8 +181,8 @@ def _moments(cells: CellFits) -> Floats:
 
 def _density(points: Floats, values: Floats, log_normal: bool) -> Floats:
     """Return the logarithm of the distribution's density at the points, shape (cells, points)."""
-    step, spread = np.exp(values[0]), max(np.exp(values[1]), _LEAST_SPREAD)
-    up_down, skew_spread = values[2], max(np.exp(values[3]), _LEAST_SPREAD)
+    step, spread = np.exp(values[0]), max(np.exp(values[1]), LEAST_SPREAD)
+    up_down, skew_spread = values[2], max(np.exp(values[3]), LEAST_SPREAD)
     size = np.exp(points[..., SIZE])
     gain = size / step + abs(up_down) / 2
     # The density is one of log size: the Jacobian is size / step, over the gain if log-normal.
@@ -183,12 +195,12 @@ def _density(points: Floats, values: Floats, log_normal: bool) -> Floats:
     total = total + _normal(points[..., SKEW] / step, up_down / 2, skew_spread) - np.log(step)
     for k, sign in ((BOUND_MAX, 1), (BOUND_MIN, -1)):
         mean = np.exp(values[2 * k])
-        deviation = max(np.exp(values[2 * k + 1]), _LEAST_SPREAD) * mean
+        deviation = max(np.exp(values[2 * k + 1]), LEAST_SPREAD) * mean
         bound = sign * points[..., k]
         folded = np.logaddexp(_normal(bound, mean, deviation), _normal(-bound, mean, deviation))
         total = total + folded
     for k in range(SLOPE_UP, points.shape[-1]):
-        deviation = max(np.exp(values[2 * k + 1]), _LEAST_SPREAD)
+        deviation = max(np.exp(values[2 * k + 1]), LEAST_SPREAD)
         total = total + _normal(points[..., k], values[2 * k], deviation)
     return np.asarray(total)
 

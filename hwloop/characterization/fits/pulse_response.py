@@ -189,15 +189,16 @@ def _cells(data: Traces, model: str, noisy: bool, tell: Tell) -> tuple[CellFits,
     kinds = AUTOMATIC if model == "auto" else (model,)
     if len(kinds) == 1 and len(data.cells) > MOST_CELLS:
         tell(f"{model}, additive noise: {len(data.cells)} cells")
-        fits = fit_cells(data, FAMILIES[model], noise=Noise())
+        frozen = held(model, len(data.cells), noisy)
+        fits = fit_cells(data, FAMILIES[model], noise=Noise(), frozen=frozen)
         tried: list[Candidate] = []
     else:
-        chosen, tried = choose(data, kinds, Noise(), tell, noisy)
+        chosen, tried = choose(data, kinds, tell, noisy=noisy)
         tell(f"{chosen.kind}, {chosen.noise} noise: {len(data.cells)} cells")
         start = chosen.fit if len(chosen.fit.own) == len(data.cells) else None
         family = FAMILIES[chosen.kind]
         frozen = held(chosen.kind, len(data.cells), noisy)
-        fits = fit_cells(data, family, noise=Noise(), start=start, frozen=frozen)
+        fits = fit_cells(data, family, noise=chosen.noise, start=start, frozen=frozen)
     return (with_noise(data, fits, tell) if noisy else fits), tried
 
 
@@ -346,6 +347,7 @@ def _device(
     sources = {"fit": f"fit of {made.data}"}
     provenance = {"model": "fit: hwloop device fit", "conductance": units.provenance}
     if base is not None:
+        base = base.with_cells(None)  # its cells were others
         keep = {
             name: getattr(base.model, name)
             for name in ("reference", "relaxation", "drift", "read_noise", "telegraph")

@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 AUTOMATIC = ("soft_bounds", "linear_step", "power_step", "exponential_step", "piecewise_step")
 """Families that are tried, the one with the fewest parameters first."""
 
+FINALISTS = 2
+"""Families that are tried with both kinds of noise."""
+
 MOST_CELLS = 40
 """Cells that the choice looks at."""
 
@@ -104,12 +107,20 @@ def predictions(
 
 
 def candidate(
-    traces: Traces, out: NDArray[np.bool_], kind: str, noise: Noise, frozen: tuple[str, ...] = ()
+    traces: Traces,
+    out: NDArray[np.bool_],
+    kind: str,
+    noise: Noise,
+    *,
+    frozen: tuple[str, ...] = (),
+    start: CellFits | None = None,
 ) -> Candidate:
     """Fit a family to the reads that are not held out, and score it on the others."""
     training = dataclasses.replace(traces, values=np.where(out, np.nan, traces.values))
     kept = np.asarray(np.isfinite(training.values[1:]).any(0))
-    fit = fit_cells(training.select(kept), FAMILIES[kind], noise=noise, frozen=frozen, rounds=15)
+    trains = training.select(kept)
+    family = FAMILIES[kind]
+    fit = fit_cells(trains, family, noise=noise, frozen=frozen, start=start, rounds=15)
     density = log_densities(traces, fit)[out & np.isfinite(traces.values)]
     return Candidate(kind, noise, float(density.mean()), fit, density)
 
@@ -132,36 +143,42 @@ def held(kind: str, cells: int, noisy: bool) -> tuple[str, ...]:
 
 
 def choose(
-    traces: Traces,
-    kinds: Sequence[str],
-    noise: Noise,
-    tell: Callable[[str], None],
-    noisy: bool = True,
+    traces: Traces, kinds: Sequence[str], tell: Callable[[str], None], *, noisy: bool
 ) -> tuple[Candidate, list[Candidate]]:
     """Return the chosen family, and all that were tried.
 
     A family with more parameters is taken where it predicts the held-out reads better by more than
-    two standard errors.
+    two standard errors. All are tried with additive noise, and the `FINALISTS` best with
+    multiplicative noise too, since the wrong noise can look like another curve.
 
     Args:
         traces: what was measured.
         kinds: families, the one with the fewest parameters first.
-        noise: the noise that goes with them.
         tell: is told what is tried.
         noisy: whether the values carry noise of the device.
     """
     if len(traces.cells) > MOST_CELLS:
         traces = traces.of_cells(np.linspace(0, len(traces.cells) - 1, MOST_CELLS).astype(int))
     out = held_out(traces)
-    tried = []
-    for kind in kinds:
+    tried: list[Candidate] = []
+
+    def attempt(kind: str, noise: Noise, start: CellFits | None = None) -> Candidate:
         tell(f"{kind}, {noise} noise")
         frozen = held(kind, len(traces.cells), noisy)
-        tried.append(candidate(traces, out, kind, noise, frozen))
-    best = tried[0]
-    for other in tried[1:]:
-        if better(other, best):
-            best = other
+        tried.append(candidate(traces, out, kind, noise, frozen=frozen, start=start))
+        return tried[-1]
+
+    found = {kind: attempt(kind, Noise()) for kind in kinds}
+    if noisy and len(kinds) > 1:
+        ranked = sorted(kinds, key=lambda kind: -found[kind].held_out)
+        for kind in ranked[:FINALISTS]:
+            other = attempt(kind, Noise(additive=False), found[kind].fit)
+            if other.held_out > found[kind].held_out:
+                found[kind] = other
+    best = found[kinds[0]]
+    for kind in kinds[1:]:
+        if better(found[kind], best):
+            best = found[kind]
     return best, tried
 
 
@@ -174,10 +191,11 @@ def with_noise(traces: Traces, fit: CellFits, tell: Callable[[str], None]) -> Ce
     """
     family = fit.family
     frozen = held(family.kind, len(traces.cells), True)
-    tell(f"{family.kind}, multiplicative noise: {len(traces.cells)} cells")
+    other = dataclasses.replace(fit.noise, additive=not fit.noise.additive)
+    tell(f"{family.kind}, {other} noise: {len(traces.cells)} cells")
     fit = max(
         fit,
-        fit_cells(traces, family, noise=Noise(additive=False), start=fit, frozen=frozen),
+        fit_cells(traces, family, noise=other, start=fit, frozen=frozen),
         key=_likelihood,
     )
     if traces.reads > MEMORY_READS and abs(lag_1(traces, fit)) < MEMORY_LAG:

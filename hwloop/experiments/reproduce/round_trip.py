@@ -209,7 +209,7 @@ def _notes(found: list[Found]) -> tuple[str, ...]:
 REPRODUCTION = Reproduction(
     name="round-trip",
     what="a chip with hidden parameters is measured, fitted and emulated",
-    quick="about 2 minutes",
-    full="about 15 minutes",
+    quick="about 1 minute",
+    full="about 12 minutes",
     run=run,
 )
