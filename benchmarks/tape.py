@@ -13,40 +13,18 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from hwloop.experiments.config import load_config
 from hwloop.experiments.loop import train_batch
 from hwloop.experiments.rig import Rig, one_torch_thread, prepare
-from hwloop.operations import Operation, Result
-from hwloop.tape import FileTape, HashTape, TapeSink
+from hwloop.experiments.train import TAPE_BLOCK_BYTES
+from hwloop.tape import FileTape, HashTape, NoTape, TapeSink
 
 MOST = 0.10
 """Largest share of the run that the tape may take."""
-
-
-class NoTape:
-    """A tape that forgets everything."""
-
-    def operations(self, operations: Iterable[Operation]) -> None:
-        """Forget operations."""
-
-    def results(self, results: Iterable[Result]) -> None:
-        """Forget results."""
-
-    def event(self, event: dict[str, Any]) -> None:
-        """Forget the event."""
-
-    def digest(self) -> str:
-        """Return nothing."""
-        return ""
-
-    def close(self) -> None:
-        """Nothing to finish."""
 
 
 def train(rig: Rig, first: int, batches: int) -> float:
@@ -68,7 +46,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, one_torch_thread():
-        file = FileTape(Path(folder) / "tape.bin", {})
+        file = FileTape(Path(folder) / "tape.bin", {}, block_bytes=TAPE_BLOCK_BYTES)
         rig = Rig(prepare(load_config(flags={"backend.url": "sim:reram-om,threads=1"})), tape=file)
         rig.convert()
         written = file.offset

@@ -12,7 +12,7 @@ from hwloop.errors import ConfigurationError
 from hwloop.experiments.reproduce.base import Outcome, Reproduction, Request
 from hwloop.experiments.reproduce.registry import MODULES, load
 
-RESULT = "result.json"
+RESULT, REPORT = "result.json", "report.html"
 RUNS = Path("runs")
 
 
@@ -100,9 +100,10 @@ def _content(
 
 
 def _leave(content: dict[str, Any], outcome: Outcome, folder: Path) -> None:
-    """Write the result and the pictures."""
+    """Write the result, the pictures, and a page with both."""
     import json
 
+    from hwloop.report.reproduced import render_reproduced
     from hwloop.report.style import style
 
     text = json.dumps(content, indent=1)
@@ -110,6 +111,8 @@ def _leave(content: dict[str, Any], outcome: Outcome, folder: Path) -> None:
     with style():
         for title, figure in outcome.pictures.items():
             figure.savefig(folder / f"{title}.png")
+    page = render_reproduced(content, outcome.pictures)
+    (folder / REPORT).write_text(page, encoding="utf-8")
 
 
 def _show(content: dict[str, Any], outcome: Outcome) -> None:
@@ -118,4 +121,4 @@ def _show(content: dict[str, Any], outcome: Outcome) -> None:
     print_table(f"{content['name']}, {content['form']} form", columns, rows)
     for note in outcome.notes:
         typer.echo(note)
-    typer.echo(f"{RESULT} and pictures: {content['folder']}")
+    typer.echo(f"{RESULT}, {REPORT} and pictures: {content['folder']}")

@@ -242,6 +242,7 @@ class Chip:
         """Wait until everything that was submitted is done and on the tape."""
         while self._outstanding:
             self._collect(self._outstanding[-1])
+        self.tape.flush()
 
     def lowering(self, kind: type[L]) -> L:
         """Return a lowering in use, for example `HostReference`, to tell it what it has to know."""

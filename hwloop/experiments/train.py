@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hwloop.errors import ConfigurationError, CrossbarError
-from hwloop.experiments.address import absolute
+from hwloop.experiments.address import absolute, is_simulator
 from hwloop.experiments.config import TrainConfig, dump_config, load_config
 from hwloop.experiments.loop import Trainer
 from hwloop.experiments.progress import Observer, Plan, Progress, Silence
@@ -23,6 +23,9 @@ from hwloop.tape import FileTape
 
 LAST_EPOCHS = 3
 """Epochs at the end of a run whose mean test accuracy is the run's."""
+
+TAPE_BLOCK_BYTES = 1 << 18
+"""Bytes of a tape that are held back where the array ends with the process."""
 
 
 def train_run(
@@ -89,7 +92,7 @@ def _begin(bench: Bench, folder: RunFolder, arm: str | None) -> Rig:
         "data": bench.fingerprint,
         "versions": versions(),
     }
-    tape = FileTape(folder.tape, header)
+    tape = FileTape(folder.tape, header, block_bytes=_tape_block(bench.url))
     try:
         rig = Rig(bench, arm=arm, tape=tape)
     except BaseException:
@@ -147,9 +150,16 @@ def _restore(rig: Rig, folder: RunFolder, checkpoint: Path, observer: Observer) 
         before = ", ".join(f"{name} {extra['versions'][name]}" for name in changed)
         observer.note(f"another {', '.join(changed)} than before ({before}): bits may differ")
     # What was done so far, to get here, is on the tape already.
-    rig.chip.tape = FileTape.resume(folder.tape, extra["tape_bytes"])
+    rig.chip.tape = FileTape.resume(
+        folder.tape, extra["tape_bytes"], block_bytes=_tape_block(rig.bench.url)
+    )
     folder.cut_metrics(extra["metrics_bytes"])
     return Progress.from_content(extra["progress"])
+
+
+def _tape_block(url: str) -> int:
+    """Return how many bytes of a tape may be held back (decision 0010)."""
+    return TAPE_BLOCK_BYTES if is_simulator(url) else 0
 
 
 def _summary(run: Run, rig: Rig, seconds: float) -> dict[str, Any]:

@@ -45,6 +45,10 @@ class TapeSink(Protocol):
         """Record an event that is neither."""
         ...
 
+    def flush(self) -> None:
+        """Hand everything to the operating system."""
+        ...
+
     def digest(self) -> str:
         """Return the hash over operations and results so far."""
         ...
@@ -73,6 +77,9 @@ class HashTape:
     def event(self, event: dict[str, Any]) -> None:
         """Forget the event."""
 
+    def flush(self) -> None:
+        """Nothing is held back."""
+
     def digest(self) -> str:
         """Return the hash over operations and results so far."""
         return self._hash.hexdigest()
@@ -84,88 +91,108 @@ class HashTape:
 class FileTape:
     """A tape in a file, each record handed to the operating system before the call returns.
 
+    An array whose state ends with this process leaves nothing to look up on a tape when the process
+    is killed, so that records may be held back until there is a block of them (decision 0010).
+
     Args:
         path: file that must not exist yet.
         header: what the run is; JSON.
+        block_bytes: bytes that may be held back; 0 but for arrays that end with the process.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], *, block_bytes: int = 0) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._file = os.open(path, flags, 0o644)
+        self._block_bytes = block_bytes
+        self._held: list[bytes] = []
+        self._held_bytes = 0
         self._hash = RunningHash()
-        self._expected: deque[tuple[RecordType, bytes]] = deque()
+        self._operations: deque[bytes] = deque()
+        self._results: deque[bytes] = deque()
         self._matched = 0
         self._taped: dict[int, int] = {}
         text = json.dumps({"tape_version": TAPE_VERSION, **header}, sort_keys=True)
-        self._write(MAGIC + frame(RecordType.HEADER, text.encode()))
+        self._write([MAGIC, frame(RecordType.HEADER, text.encode())])
 
     @classmethod
-    def resume(cls, path: Path, offset: int) -> FileTape:
+    def resume(cls, path: Path, offset: int, *, block_bytes: int = 0) -> FileTape:
         """Open the tape of an interrupted run for a repetition from a checkpoint.
 
-        What is recorded from `offset` on has to repeat, record by record but for ids; a difference
-        raises `ReplayError`. Behind the last whole record the tape grows again; a torn record is
-        cut off. An array that remembers ids is given new ones for what it executes again; on the
-        tape, an operation and its result keep the first.
+        What is recorded from `offset` on has to repeat, operation by operation and result by result
+        but for ids; a difference raises `ReplayError`. Behind the last whole record the tape grows
+        again; a torn record is cut off. An array that remembers ids is given new ones for what it
+        executes again; on the tape, an operation and its result keep the first.
         """
         tape = cls.__new__(cls)
         raw = path.read_bytes()
         tape._hash = RunningHash()
+        tape._block_bytes, tape._held, tape._held_bytes = block_bytes, [], 0
         before = Tape.from_bytes(raw[:offset], str(path))
         before.feed(tape._hash)
         if before.end != offset:
             raise ReplayError(f"{path}: offset {offset} is not the end of a record")
         end = offset
-        tape._expected = deque()
+        tape._operations, tape._results = deque(), deque()
         tape._matched = 0
         tape._taped = {}
         for end, kind, payload in split_records(raw, offset):  # noqa: B007
-            if kind in (RecordType.OPERATION, RecordType.RESULT):
-                tape._expected.append((kind, payload))
+            if kind is RecordType.OPERATION:
+                tape._operations.append(payload)
+            elif kind is RecordType.RESULT:
+                tape._results.append(payload)
         os.truncate(path, end)
         tape._file = os.open(path, os.O_WRONLY | os.O_APPEND)
         return tape
 
     @property
     def offset(self) -> int:
-        """Number of bytes written."""
-        return os.fstat(self._file).st_size
+        """Number of bytes recorded."""
+        return os.fstat(self._file).st_size + self._held_bytes
 
     @property
     def repeating(self) -> bool:
         """Whether the records of an interrupted run are still being repeated."""
-        return bool(self._expected)
+        return bool(self._operations or self._results)
 
     def operations(self, operations: Iterable[Operation]) -> None:
-        """Record operations; they are in the operating system's hands when this returns."""
+        """Record operations, before they are sent."""
         parts: list[bytes] = []
         for operation in operations:
             content = operation_content(operation)
             self._hash.operations.update(content)
-            if self._expected:
+            if self._operations:
                 self._repeat_operation(operation.id, content)
             else:
                 parts += operation_frame(operation.id, content)
-        self._write(b"".join(parts))
+        self._write(parts)
 
     def results(self, results: Iterable[Result]) -> None:
-        """Record results; they are in the operating system's hands when this returns."""
+        """Record results, before they are handed on."""
         parts: list[bytes] = []
         for result in results:
             content = result_content(result)
             self._hash.results.update(content)
             identity = self._taped.pop(result.id, result.id) if self._taped else result.id
-            if self._expected:
+            if self._results:
                 payload = result_payload(dataclasses.replace(result, id=identity), content)
-                self._repeat(RecordType.RESULT, payload, identity)
+                self._repeat(self._results, payload, f"result {identity}")
             else:
                 parts += result_frame(identity, result.ticks, content)
-        self._write(b"".join(parts))
+        self._write(parts)
 
     def event(self, event: dict[str, Any]) -> None:
-        """Record an event, as JSON; a repeated run's events are on its tape already."""
-        if not self.repeating:
-            self._write(frame(RecordType.EVENT, json.dumps(event).encode()))
+        """Record an event, as JSON; a repeated run's are on its tape already, but new verdicts."""
+        if not self.repeating or "verdicts" in event:
+            self._write([frame(RecordType.EVENT, json.dumps(event).encode())])
+
+    def flush(self) -> None:
+        """Hand everything to the operating system."""
+        rest = memoryview(b"".join(self._held))
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        finally:  # on a full disk nothing may follow a torn record but its rest
+            self._held, self._held_bytes = [bytes(rest)] if rest else [], len(rest)
 
     def digest(self) -> str:
         """Return the hash over operations and results so far."""
@@ -174,28 +201,32 @@ class FileTape:
     def close(self) -> None:
         """Hand the tape to the disk and close it."""
         if self._file >= 0:
-            os.fsync(self._file)
-            os.close(self._file)
-            self._file = -1
+            try:
+                self.flush()
+                os.fsync(self._file)
+            finally:
+                os.close(self._file)
+                self._file = -1
 
     def _repeat_operation(self, identity: int, content: bytes) -> None:
         """Take an operation that is on the tape, maybe under another id."""
-        taped = self._expected[0][1][:8]
-        self._repeat(RecordType.OPERATION, taped + content, identity)
+        taped = self._operations[0][:8]
+        self._repeat(self._operations, taped + content, f"operation {identity}")
         if int.from_bytes(taped, "little") != identity:
             self._taped[identity] = int.from_bytes(taped, "little")
 
-    def _repeat(self, kind: RecordType, payload: bytes, identity: int) -> None:
-        if self._expected[0] != (kind, payload):
+    def _repeat(self, expected: deque[bytes], payload: bytes, what: str) -> None:
+        if expected[0] != payload:
             raise ReplayError(
                 f"the repeated run differs from its tape at record {self._matched + 1} behind the "
-                f"checkpoint, {kind.name.lower()} {identity}",
+                f"checkpoint, {what}",
                 remedy="resume with the library versions, options and data of the interrupted run",
             )
-        self._expected.popleft()
+        expected.popleft()
         self._matched += 1
 
-    def _write(self, raw: bytes) -> None:
-        view = memoryview(raw)
-        while view:
-            view = view[os.write(self._file, view) :]
+    def _write(self, parts: list[bytes]) -> None:
+        self._held += parts
+        self._held_bytes += sum(map(len, parts))
+        if self._held_bytes > self._block_bytes:
+            self.flush()

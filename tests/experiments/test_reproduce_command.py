@@ -1,5 +1,6 @@
 """`hwloop reproduce`: what it prints, leaves and returns."""
 
+import html
 import json
 
 import pytest
@@ -18,6 +19,9 @@ def test_a_result_is_printed_as_one_object_and_left_with_its_picture(tmp_path, c
     assert {check["verdict"] for check in printed["checks"]} == {"reached", "not decided"}
     assert printed["pictures"] == ["time.png"]
     assert (tmp_path / "out" / "time.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("data:image/png") == 1
+    assert all(html.escape(check["measured"]) in page for check in printed["checks"])
 
 
 def test_a_missed_target_is_named_and_gives_exit_code_1(tmp_path, capsys, monkeypatch):

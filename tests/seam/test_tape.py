@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -267,6 +268,43 @@ def test_a_tape_is_never_overwritten(tmp_path: Path) -> None:
     FileTape(tmp_path / "tape", {}).close()
     with pytest.raises(FileExistsError):
         FileTape(tmp_path / "tape", {})
+
+
+def test_a_tape_in_blocks_is_the_same_tape(tmp_path: Path) -> None:
+    at_once = FileTape(tmp_path / "at once", {})
+    in_blocks = FileTape(tmp_path / "in blocks", {}, block_bytes=200)
+    for i in range(20):
+        record(at_once, i, i + 1)
+        record(in_blocks, i, i + 1)
+        assert in_blocks.offset == at_once.offset
+        held = in_blocks.offset - (tmp_path / "in blocks").stat().st_size
+        assert 0 <= held <= 200
+    in_blocks.flush()
+    assert in_blocks.offset == (tmp_path / "in blocks").stat().st_size
+    record(in_blocks, 20, 21)
+    record(at_once, 20, 21)
+    in_blocks.close()
+    at_once.close()
+    assert (tmp_path / "in blocks").read_bytes() == (tmp_path / "at once").read_bytes()
+
+
+def test_on_a_full_disk_a_torn_record_is_followed_by_its_rest_alone(tmp_path: Path) -> None:
+    tape = FileTape(tmp_path / "tape", {}, block_bytes=10_000)
+    record(tape, 0, 5)
+    whole = tape.offset
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))
+        with pytest.raises(OSError):
+            tape.flush()
+        record(tape, 5, 6)  # what was on its way when the disk was found full
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    tape.close()
+    assert len(Tape(tmp_path / "tape")) == 6
+    assert (tmp_path / "tape").stat().st_size > whole
 
 
 def test_what_is_not_a_tape_is_refused(tmp_path: Path) -> None:

@@ -57,9 +57,9 @@ def accuracy_of(training: Training, prepare: Callable[[Chip], None] = lambda chi
     from hwloop.experiments.config import ALGORITHMS, Network
     from hwloop.experiments.data import load_data
     from hwloop.experiments.networks import accuracy, perceptron
-    from hwloop.experiments.reproduce.stacked import NoTape
     from hwloop.experiments.rig import one_torch_thread
     from hwloop.nn import AnalogOptimizer, convert, shape_option, tile_shapes
+    from hwloop.tape import NoTape
 
     data = load_data(training.source)
     net = perceptron(data.inputs, len(data.classes), Network(hidden=training.hidden), training.seed)

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from hwloop.crossbar import Chip, connect
 from hwloop.experiments.reproduce.base import Check, Outcome, Reproduction, Request
 from hwloop.experiments.reproduce.judging import at_most, beside
-from hwloop.experiments.reproduce.stacked import ONE, NoTape
+from hwloop.experiments.reproduce.stacked import ONE
 from hwloop.operations import Direction
 from hwloop.procedures import managed_vmm, program_by_gradients, write_verify
 from hwloop.procedures.programming import REFERENCE, VISIBLE
 from hwloop.random import host_generator
+from hwloop.tape import NoTape
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,10 +17,10 @@ from hwloop.crossbar import Chip, connect
 from hwloop.experiments.reproduce.base import Check, Outcome, Reproduction, Request
 from hwloop.experiments.reproduce.digits import Training, accuracy_of
 from hwloop.experiments.reproduce.judging import at_least
-from hwloop.experiments.reproduce.stacked import NoTape
 from hwloop.experiments.reproduce.stored import Parts
 from hwloop.procedures import zero_shift
 from hwloop.procedures.programming import REFERENCE
+from hwloop.tape import NoTape
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

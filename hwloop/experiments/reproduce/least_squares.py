@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from hwloop.controllers import Algorithm, AnalogSGD, TikiTaka
 from hwloop.crossbar import Chip, Tile, connect
-from hwloop.experiments.reproduce.stacked import NoTape
 from hwloop.procedures import write_exact
 from hwloop.random import host_generator
+from hwloop.tape import NoTape
 from hwloop.weights import WeightMap
 
 Floats = NDArray[np.float64]

@@ -17,8 +17,9 @@ from hwloop.controllers import AGAD, Algorithm, AnalogSGD, ChoppedTTv2, TTv2
 from hwloop.crossbar import Chip, connect
 from hwloop.experiments.reproduce.base import Check, Outcome, Reproduction, Request
 from hwloop.experiments.reproduce.judging import at_least, at_most
-from hwloop.experiments.reproduce.stacked import ONE, NoTape, for_copies, spread, weights
+from hwloop.experiments.reproduce.stacked import ONE, for_copies, spread, weights
 from hwloop.random import host_generator
+from hwloop.tape import NoTape
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

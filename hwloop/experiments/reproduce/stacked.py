@@ -10,7 +10,6 @@ become means over the copies.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any, cast
 
 import numpy as np
@@ -19,7 +18,6 @@ from numpy.typing import NDArray
 from hwloop.controllers import Algorithm
 from hwloop.controllers.options import FastOptions, HiddenOptions
 from hwloop.crossbar import Chip
-from hwloop.operations import Operation, Result
 from hwloop.weights import WeightMap
 
 ONE = WeightMap(1.0)
@@ -83,23 +81,3 @@ def weights(chip: Chip, copies: int) -> Vectors:
     planes = chip.snapshot()[0].view(np.float32)
     difference: Vectors = planes[1] - planes[2]
     return difference.reshape(copies, -1, difference.shape[1])
-
-
-class NoTape:
-    """No tape: the many small steps of these tasks would spend a part of their time on it."""
-
-    def operations(self, operations: Iterable[Operation]) -> None:
-        """Forget them."""
-
-    def results(self, results: Iterable[Result]) -> None:
-        """Forget them."""
-
-    def event(self, event: dict[str, Any]) -> None:
-        """Forget it."""
-
-    def digest(self) -> str:
-        """Return no hash."""
-        return ""
-
-    def close(self) -> None:
-        """Nothing to close."""

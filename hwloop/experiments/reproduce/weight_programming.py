@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from hwloop.controllers import AGAD, Algorithm, AnalogSGD, ChoppedTTv2, TTv2
 from hwloop.crossbar import Chip, connect
-from hwloop.experiments.reproduce.stacked import ONE, NoTape, for_copies, own, spread, weights
+from hwloop.experiments.reproduce.stacked import ONE, for_copies, own, spread, weights
 from hwloop.operations import Direction
 from hwloop.procedures import Management, managed_vmm
 from hwloop.procedures.programming import PULSES
 from hwloop.random import host_generator
+from hwloop.tape import NoTape
 
 SIZE = 20
 TARGET_STD = 0.3
