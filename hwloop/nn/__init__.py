@@ -8,6 +8,7 @@ from hwloop.nn.layer import CrossbarLayer
 from hwloop.nn.linear import CrossbarLinear
 from hwloop.nn.matrix import Block, CrossbarMatrix
 from hwloop.nn.optimizer import AnalogOptimizer
+from hwloop.nn.ranges import set_input_ranges, set_line_ranges
 from hwloop.nn.survey import Placement
 from hwloop.nn.tiling import shape_option, tile_shapes
 
@@ -23,6 +24,8 @@ __all__ = [
     "convert",
     "load",
     "save",
+    "set_input_ranges",
+    "set_line_ranges",
     "shape_option",
     "tile_shapes",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import Any, NoReturn
 
 import numpy as np
@@ -13,7 +14,7 @@ from hwloop.controllers import Controller
 from hwloop.crossbar import Chip
 from hwloop.errors import CapabilityError, ConfigurationError
 from hwloop.nn.matrix import CrossbarMatrix, Recording, Vectors
-from hwloop.procedures import Written
+from hwloop.procedures import Management, Written
 from hwloop.weights import WeightMap
 
 Arrays = dict[str, NDArray[Any]]
@@ -23,7 +24,8 @@ class CrossbarLayer(torch.nn.Module):
     """A layer whose weights are a matrix on an array, with a digital bias.
 
     Layers that share their weights share the matrix. `state_dict` holds the state of the
-    controllers, and of a virtual array the cells too; a physical one keeps its cells itself.
+    controllers, ranges, and of a virtual array the cells too; a physical one keeps its cells
+    itself.
 
     Args:
         matrix: the weights.
@@ -74,7 +76,18 @@ class CrossbarLayer(torch.nn.Module):
             numbers = self._tiles()
             for number, planes in zip(numbers, chip.snapshot(numbers), strict=True):
                 cells[str(number)] = torch.from_numpy(planes.view(np.int32).copy())
-        return {"chip_id": chip.capabilities.chip_id, "controllers": state, "cells": cells}
+        gains = {
+            str(i): _tensor(block.line_gains)
+            for i, block in enumerate(self.matrix.blocks)
+            if block.line_gains is not None
+        }
+        return {
+            "chip_id": chip.capabilities.chip_id,
+            "controllers": state,
+            "cells": cells,
+            "line_gains": gains,
+            "management": torch.tensor(astuple(self.matrix.management), dtype=torch.float64),
+        }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take what `get_extra_state` returned.
@@ -104,6 +117,11 @@ class CrossbarLayer(torch.nn.Module):
             planes = [state["cells"][str(n)].numpy().view(np.uint32) for n in numbers]
             chip.restore(planes, numbers)
         load_controllers([self.matrix], held)
+        for i, block in enumerate(self.matrix.blocks):
+            gains = state["line_gains"].get(str(i))
+            block.line_gains = None if gains is None else gains.numpy()
+        noise, rounds, input_range = state["management"].tolist()
+        self.matrix.management = Management(bool(noise), int(rounds), input_range)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> NoReturn:
         raise CapabilityError(

@@ -86,6 +86,8 @@ class Block:
         tiles: all its tiles, that of the weights first.
         rows, cols: which part it is.
         written: what `convert` wrote into the tile, or None.
+        line_gains: factors by which the conductances of the rows are larger than the weights ask
+            for, which is undone digitally; shape (rows,), None for 1.
     """
 
     controller: Controller
@@ -93,6 +95,7 @@ class Block:
     rows: slice
     cols: slice
     written: Written | None = None
+    line_gains: Vectors | None = None
 
     def inputs(self, x: Vectors) -> Vectors:
         """Return the part's activations, as many as its tile has columns."""
@@ -100,7 +103,13 @@ class Block:
 
     def errors(self, d: Vectors) -> Vectors:
         """Return the part's errors, as many as its tile has rows."""
-        return _padded(d[:, self.rows], self.controller.forward_tile.rows)
+        part = d[:, self.rows] if self.line_gains is None else d[:, self.rows] / self.line_gains
+        return _padded(part, self.controller.forward_tile.rows)
+
+    def outputs(self, products: Vectors) -> Vectors:
+        """Return the weighted sums of the part's rows from those of its tile."""
+        part = products[:, : self.rows.stop - self.rows.start]
+        return part if self.line_gains is None else part / self.line_gains
 
 
 class CrossbarMatrix:
@@ -182,7 +191,8 @@ class CrossbarMatrix:
             if term.in_signs is not None:
                 cells *= term.in_signs
             part = total[block.rows, block.cols]
-            part += cells[: part.shape[0], : part.shape[1]].astype(np.float32)
+            held = cells[: part.shape[0], : part.shape[1]].astype(np.float32)
+            part += held if block.line_gains is None else held / block.line_gains[:, None]
         return torch.from_numpy(total)
 
     def record(self, recording: Recording) -> None:
@@ -230,6 +240,8 @@ class CrossbarMatrix:
         for (block, term), read, products in zip(terms, reads, parts, strict=True):
             part = self._term(term, forward, read.vectors, products)
             place = block.rows if forward else block.cols
+            if forward and block.line_gains is not None:
+                part = block.outputs(part)
             if total is None and place == slice(0, lines) and part.shape[1] == lines:
                 total = part  # mostly all there is
                 continue

@@ -5,6 +5,7 @@ Both managements are digital work of the host (Gokmen, Onen and Haensch 2017; Ra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,13 +28,21 @@ class Management:
 
     Attributes:
         noise: scale each vector by its largest magnitude, so that it drives the DAC to its full
-            scale; otherwise 1 is the full scale, and larger inputs are cut.
+            scale; otherwise `input_range` is the full scale, and larger inputs are cut.
         bound_rounds: most times that a vector whose result saturated is halved and read again, in
             forward reads; 0 is no bound management. A 7-bit DAC has nothing left to halve after 5.
+        input_range: input that drives the DAC to its full scale where vectors are not scaled.
     """
 
     noise: bool = True
     bound_rounds: int = 5
+    input_range: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.input_range) and self.input_range > 0):
+            raise ConfigurationError(
+                f"input_range is {self.input_range}, expected a positive number"
+            )
 
 
 DEFAULT = Management()
@@ -99,7 +108,7 @@ def managed_vmms(
         Weighted sums of each tile, float32, shape (samples, output lines).
     """
     forward = direction is Direction.FORWARD
-    scales = [_scales(read.vectors, management.noise) for read in reads]
+    scales = [_scales(read.vectors, management) for read in reads]
     parts: list[tuple[int, Rows]] = [(index, slice(None)) for index in range(len(reads))]
     products: list[NDArray[np.float32]] = []
     for round_number in range(1 + (management.bound_rounds if forward else 0)):
@@ -128,7 +137,7 @@ def managed_vmms(
     return products
 
 
-def _scales(vectors: NDArray[np.float32], noise_management: bool) -> NDArray[np.float32]:
+def _scales(vectors: NDArray[np.float32], management: Management) -> NDArray[np.float32]:
     """Return the input that drives the DAC to its full scale, float32, shape (samples,)."""
     largest: NDArray[np.float32] = np.maximum(
         vectors.max(axis=1, initial=0), -vectors.min(axis=1, initial=0)
@@ -138,8 +147,8 @@ def _scales(vectors: NDArray[np.float32], noise_management: bool) -> NDArray[np.
             "a vector to be read holds NaN or infinite values",
             remedy="look for a training that has diverged: lower the learning rate",
         )
-    if not noise_management:
-        return np.ones_like(largest)
+    if not management.noise:
+        return np.full_like(largest, management.input_range)
     largest[largest == 0] = 1
     return largest
 

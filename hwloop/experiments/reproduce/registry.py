@@ -19,6 +19,7 @@ MODULES: dict[str, str] = {
     "kim-zero-shift": "kim_zero_shift",
     "gdp": "gdp",
     "xiao-tracking": "xiao_tracking",
+    "lammie-ranges": "lammie_ranges",
 }
 """Modules of this package by the names of what they show."""
 
