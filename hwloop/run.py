@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from hwloop.capabilities import Capabilities
+from hwloop.device_file.text import parse
 from hwloop.errors import ConfigurationError
 from hwloop.tape import Tape
 from hwloop.tape.stream import FILE
+from hwloop.untrusted import parse_json
 
 CONFIG = "config.yaml"
 CHIP = "chip.json"
@@ -69,9 +71,13 @@ class Run:
     @property
     def config(self) -> dict[str, Any]:
         """The configuration, as it reruns the run: `hwloop train runs/7/config.yaml`."""
-        loaded = yaml.safe_load(self._text(CONFIG))
+        path = self.folder / CONFIG
+        try:
+            loaded = parse(self._text(CONFIG))
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f"{path} is not YAML: {error}") from error
         if not isinstance(loaded, dict):
-            raise ConfigurationError(f"{self.folder / CONFIG} holds no mapping")
+            raise ConfigurationError(f"{path} holds no mapping")
         return loaded
 
     @property
@@ -81,7 +87,7 @@ class Run:
         for line in self._text(METRICS).splitlines(keepends=True):
             if not line.endswith("\n"):
                 break
-            rows.append(json.loads(line))
+            rows.append(parse_json(line, f"{self.folder / METRICS}, row {len(rows) + 1}"))
         return rows
 
     @property
@@ -101,13 +107,17 @@ class Run:
                 f"{self.folder} is not complete: it holds no {SUMMARY}",
                 remedy=f"{self.command} --resume {self.folder}",
             )
-        summary: dict[str, Any] = json.loads(self._text(SUMMARY))
-        return summary
+        return parse_json(self._text(SUMMARY), str(self.folder / SUMMARY))
 
     @property
     def chip(self) -> Capabilities:
         """What the array was able to do."""
-        return Capabilities.model_validate_json(self._text(CHIP))
+        try:
+            return Capabilities.model_validate_json(self._text(CHIP))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ConfigurationError(f"{self.folder / CHIP}: {where}: {first['msg']}") from error
 
     @property
     def tape_path(self) -> Path:
@@ -133,7 +143,6 @@ class Run:
     def _text(self, name: str) -> str:
         try:
             return (self.folder / name).read_text(encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(
-                f"{self.folder / name} cannot be read: {error.strerror}"
-            ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise ConfigurationError(f"{self.folder / name} cannot be read: {why}") from error

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from hwloop.untrusted import one_line, printable
+
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
 ]
@@ -37,8 +39,8 @@ def print_json(content: dict[str, Any]) -> None:
 
 
 def print_error(text: str) -> None:
-    """Print a message on standard error."""
-    typer.echo(text, err=True)
+    """Print a message on standard error; it may hold what a chip or a file says of itself."""
+    typer.echo(printable(text), err=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -49,7 +51,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     from rich.text import Text
 
     table = Table(
-        title=title or None,
+        title=Text(one_line(title)) if title else None,
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -57,9 +59,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
         pad_edge=False,
     )
     for i, name in enumerate(columns):
-        table.add_column(name, style="bold" if i == 0 else "", overflow="fold")
+        table.add_column(Text(one_line(name)), style="bold" if i == 0 else "", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
     # A file or a pipe has no width; lines of a hundred characters keep most values whole.
     Console(width=None if sys.stdout.isatty() else 100).print(table)
 

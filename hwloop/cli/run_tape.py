@@ -12,7 +12,7 @@ import typer
 
 from hwloop.cli.output import JsonFlag, print_json, print_table
 from hwloop.cli.share import share
-from hwloop.errors import ConfigurationError
+from hwloop.errors import ConfigurationError, ReplayError
 from hwloop.operations import KINDS
 from hwloop.run import load_run
 from hwloop.tape import Entry, entries, records
@@ -20,6 +20,7 @@ from hwloop.tape.format import RecordType
 from hwloop.tape.selecting import Selection
 from hwloop.tape.stream import summarise
 from hwloop.tape.text import got, plain, what
+from hwloop.untrusted import parse_json
 
 FORMATS = (".csv", ".h5", ".hdf5")
 
@@ -114,7 +115,11 @@ def _show(
         chosen = (entry for entry in entries(path, tell) if entry.operation in selection)
         shown = list(islice(chosen, max(start, 0), max(start, 0) + max(limit, 0)))
     if as_json:
-        events = [json.loads(raw) for kind, raw in records(path) if kind is RecordType.EVENT]
+        events = [
+            parse_json(raw, f"{path}: event", ReplayError)
+            for kind, raw in records(path)
+            if kind is RecordType.EVENT
+        ]
         print_json(
             {
                 "run": str(run),
@@ -182,9 +187,11 @@ def _texts(path: Path) -> dict[str, str]:
     texts = {}
     for kind, payload in records(path):
         if kind is RecordType.HEADER:
-            texts["header"] = payload.decode()
-        elif kind is RecordType.EVENT and "chip" in (event := json.loads(payload)):
-            texts["chip"] = json.dumps(event["chip"])
+            texts["header"] = json.dumps(parse_json(payload, f"{path}: header", ReplayError))
+        elif kind is RecordType.EVENT:
+            event = parse_json(payload, f"{path}: event", ReplayError)
+            if "chip" in event:
+                texts["chip"] = json.dumps(event["chip"])
         else:
             break
     return texts

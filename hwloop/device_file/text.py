@@ -81,12 +81,15 @@ def parse(text: str) -> Any:
     Raises:
         yaml.YAMLError: the text is neither, or uses what device files do not.
     """
-    if text.lstrip().startswith("{"):
-        try:
-            return json.loads(text, object_pairs_hook=_each_key_once)
-        except json.JSONDecodeError:
-            pass  # YAML in braces, or a mistake that the YAML parser finds too
-    return yaml.load(text, _Loader)  # a SafeLoader with fewer rules
+    try:
+        if text.lstrip().startswith("{"):
+            try:
+                return json.loads(text, object_pairs_hook=_each_key_once)
+            except json.JSONDecodeError:
+                pass  # YAML in braces, or a mistake that the YAML parser finds too
+        return yaml.load(text, _Loader)  # a SafeLoader with fewer rules
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
 
 
 def dump(content: Any) -> str:

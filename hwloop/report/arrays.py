@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hwloop.report.maps import LayerMaps, TileMaps
 from hwloop.run import Run
+from hwloop.untrusted import read_arrays
 
 PERSISTENT, VISIBLE, REFERENCE, PULSES = range(4)
 """Planes of a tile's state in a checkpoint."""
@@ -57,5 +58,4 @@ def _tile(state: NDArray[np.uint32], siemens: float, name: str, role: str) -> Ti
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files if name.startswith(("layer/", "tile/"))}
+    return read_arrays(path, ("layer/", "tile/"))

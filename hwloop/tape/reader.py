@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, overload
@@ -18,6 +17,7 @@ from hwloop.tape.format import (
     split_records,
 )
 from hwloop.tape.hashing import RunningHash
+from hwloop.untrusted import parse_json
 
 
 class Tape:
@@ -65,9 +65,9 @@ class Tape:
                 self._results[int.from_bytes(payload[:8], "little")] = payload
                 self._result_order.append(payload)
             elif kind is RecordType.HEADER:
-                self.header = json.loads(payload)
+                self.header = parse_json(payload, f"{name}: header", ReplayError)
             elif kind is RecordType.EVENT:
-                self.events.append(json.loads(payload))
+                self.events.append(parse_json(payload, f"{name}: event", ReplayError))
         self.torn = self.end != len(raw)
 
     def __len__(self) -> int:

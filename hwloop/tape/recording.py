@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from hwloop.capabilities import Capabilities
 from hwloop.errors import ReplayError
 from hwloop.tape.format import RecordType
 from hwloop.tape.stream import records, resolve
+from hwloop.untrusted import parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,11 @@ def open_recording(name: str | Path) -> Recording:
     try:
         for kind, payload in records(path):
             if kind is RecordType.HEADER:
-                header = json.loads(payload)
-            elif kind is RecordType.EVENT and "chip" in (event := json.loads(payload)):
-                return Recording(path, header, Capabilities.model_validate(event["chip"]))
+                header = parse_json(payload, f"{path}: header", ReplayError)
+            elif kind is RecordType.EVENT:
+                event = parse_json(payload, f"{path}: event", ReplayError)
+                if "chip" in event:
+                    return Recording(path, header, Capabilities.model_validate(event["chip"]))
             elif kind in (RecordType.OPERATION, RecordType.RESULT):
                 break
     except ValidationError as error:
