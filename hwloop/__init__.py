@@ -42,6 +42,7 @@ _HOMES = {
 }
 _SUBPACKAGES = {
     "characterization",
+    "conformance",
     "controllers",
     "device_file",
     "errors",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import queue
 import threading
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, runtime_checkable
 
-from hwloop.capabilities import Capabilities
+from hwloop.capabilities import Capabilities, Configuration
 from hwloop.errors import ConfigurationError, CrossbarError, DeviceError, LinkError
 from hwloop.operations import Operation, Result, Verdict
 
@@ -91,6 +91,104 @@ class RemembersIds(Protocol):
         ...
 
 
+@runtime_checkable
+class Elsewhere(Protocol):
+    """What a backend offers beside the rest if its array is not a part of this process."""
+
+    @property
+    def started_here(self) -> bool:
+        """Whether this process started the array; one that it found has to be armed."""
+        ...
+
+    @property
+    def keeps_doses(self) -> bool:
+        """Whether the array's end has the chip's lease and counts its doses for life."""
+        ...
+
+
+@runtime_checkable
+class StandIn(Protocol):
+    """What a backend offers beside the rest if no array is behind it, as in a rehearsal."""
+
+    @property
+    def moves_nothing(self) -> bool:
+        """Whether nothing is moved, so that nothing has to be armed and no dose counts."""
+        ...
+
+
+@runtime_checkable
+class TellsConfiguration(Protocol):
+    """What a backend offers beside the rest if its array can say what is installed in it."""
+
+    def installed(self) -> Configuration:
+        """Return pulse shapes and limits as the array holds them."""
+        ...
+
+
+def started_here(backend: CrossbarBackend) -> bool:
+    """Return whether this process started an array."""
+    return backend.started_here if isinstance(backend, Elsewhere) else True
+
+
+def keeps_doses(backend: CrossbarBackend) -> bool:
+    """Return whether an array's other end keeps the lease and the doses of the chip."""
+    return backend.keeps_doses if isinstance(backend, Elsewhere) else False
+
+
+def moves_nothing(backend: CrossbarBackend) -> bool:
+    """Return whether a backend only stands in for an array."""
+    return backend.moves_nothing if isinstance(backend, StandIn) else False
+
+
+@runtime_checkable
+class KnowsVerdicts(Protocol):
+    """What a backend offers beside the rest if it tells each lost operation's fate by itself."""
+
+    @property
+    def verdicts(self) -> dict[int, Verdict]:
+        """What is known of the operations of submissions that failed or were lost, by id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a consuming operation, as the array's journal has it.
+
+    Attributes:
+        verdict: applied, not applied, partial or unknown.
+        fired: pulses that it gave, None where the journal does not say.
+        evidence: what the verdict rests on, for people.
+    """
+
+    verdict: Verdict
+    fired: int | None
+    evidence: str
+
+
+@runtime_checkable
+class KeepsJournal(Protocol):
+    """What a backend offers beside the rest if its array remembers what it was doing."""
+
+    @property
+    def last_id(self) -> int:
+        """Largest id of a consuming operation that the array has ever begun, 0 for none."""
+        ...
+
+    @property
+    def boot(self) -> int:
+        """A number that changes whenever the array boots."""
+        ...
+
+    def outcome(self, operation: Operation, boot: int | None) -> Outcome:
+        """Return what became of an operation of an earlier session, before anything is moved.
+
+        Args:
+            operation: as it was sent, by its id.
+            boot: `boot` of the session in which it was sent, None if nobody knows.
+        """
+        ...
+
+
 ROUND_TRIP_BINS = 24
 """Bins of the histogram of round trips: up to 8 seconds."""
 
@@ -159,6 +257,10 @@ class Linked(Protocol):
         ...
 
 
+ABORT_SECONDS = 10.0
+"""Longest wait of an abort for the operation under way."""
+
+
 class BlockingBackend(ABC):
     """Base of a backend that executes one operation at a time.
 
@@ -167,11 +269,15 @@ class BlockingBackend(ABC):
     """
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._waiting: deque[Ticket] = deque()
+        self._under_way: Ticket | None = None
+        self._current: Operation | None = None
+        self._last = Verdict.APPLIED, 0  # of the operation that ended last, and pulses fired
+        self._closing = False
         self._aborted = threading.Event()
         self._failure: CrossbarError | None = None
         self._latched = False
-        self._current: Operation | None = None
         self._worker: threading.Thread | None = None
 
     @abstractmethod
@@ -194,11 +300,15 @@ class BlockingBackend(ABC):
     def submit(self, operations: Sequence[Operation]) -> Ticket:
         """Queue operations and return at once."""
         self._raise_failure()
-        if self._worker is None:
-            self._worker = threading.Thread(target=self._run, name="hwloop-backend", daemon=True)
-            self._worker.start()
         ticket = Ticket(operations)
-        self._queue.put(ticket)
+        with self._changed:
+            if self._worker is None:
+                self._worker = threading.Thread(
+                    target=self._run, name="hwloop-backend", daemon=True
+                )
+                self._worker.start()
+            self._waiting.append(ticket)
+            self._changed.notify_all()
         return ticket
 
     def wait(self, ticket: Ticket, timeout: float | None = None) -> list[Result]:
@@ -216,26 +326,37 @@ class BlockingBackend(ABC):
         return ticket.results
 
     def abort(self) -> AbortReport:
-        """Idle the lines, cut the operation under way short, and drop the queue."""
+        """Idle the lines, cut the operation under way short, and drop the queue.
+
+        Waits until `execute` has returned, but no longer than `ABORT_SECONDS`: what becomes of an
+        operation that goes on for longer is not known.
+        """
         self._aborted.set()
+        with self._changed:
+            self._latched = True
         self.idle()
-        current = self._current
-        dropped: list[int] = []
-        while True:
-            try:
-                ticket = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if ticket is None:
-                self._queue.put(None)
-                break
-            dropped += [op.id for op in ticket.operations]
-            self._fail(ticket, ticket.operations[0], DeviceError("aborted before it began"))
-        self._latched = True
-        partial = None
-        if current is not None:
-            partial = Result(id=current.id, verdict=Verdict.PARTIAL)
-        return AbortReport(partial, tuple(dropped))
+        with self._changed:
+            current, ticket = self._current, self._under_way
+            dropped: list[Operation] = []
+            if ticket is not None:
+                begun = len(ticket.results) + (current is not None)
+                dropped += ticket.operations[begun:]
+            while self._waiting:
+                waiting = self._waiting.popleft()
+                dropped += waiting.operations
+                for first in waiting.operations[:1]:
+                    self._fail(waiting, first, DeviceError("aborted before it began"))
+                waiting.done.set()
+            partial = None if current is None else self._cut_short(current)
+        return AbortReport(partial, tuple(operation.id for operation in dropped))
+
+    def _cut_short(self, operation: Operation) -> Result | None:
+        """Return what became of the operation that an abort has met; None if it was finished."""
+        ended = self._changed.wait_for(lambda: self._current is not operation, ABORT_SECONDS)
+        verdict, fired = self._last if ended else (Verdict.UNKNOWN, 0)
+        if verdict is Verdict.APPLIED:
+            return None
+        return Result(id=operation.id, verdict=verdict, fired=fired)
 
     def clear(self) -> None:
         """Allow execution again after a failure or an abort."""
@@ -246,9 +367,11 @@ class BlockingBackend(ABC):
     def close(self) -> None:
         """Finish what is queued, idle the lines, and stop the worker."""
         if self._worker is not None:
-            self._queue.put(None)
+            with self._changed:
+                self._closing = True
+                self._changed.notify_all()
             self._worker.join()
-            self._worker = None
+            self._worker, self._closing = None, False
         self.idle()
         self._raise_failure()
 
@@ -265,36 +388,62 @@ class BlockingBackend(ABC):
         ticket.done.set()
 
     def _run(self) -> None:
-        while (ticket := self._queue.get()) is not None:
+        while (ticket := self._next()) is not None:
             for operation in ticket.operations:
-                if self._latched:
-                    error = DeviceError(
-                        "not executed: the array is latched after a failure or an abort",
-                        remedy="look at the first error, then clear()",
-                    )
-                    self._fail(ticket, operation, error)
+                if not self._begins(ticket, operation):
                     break
-                self._current = operation
-                try:
-                    result = self.execute(operation)
-                except CrossbarError as error:
-                    self._fail(ticket, operation, error)
+                failure = self._executed(ticket, operation)
+                if failure is not None:
+                    self._fail(ticket, operation, failure)
                     break
-                except (
-                    Exception
-                ) as error:  # whatever a lab's driver raises becomes part of the family
-                    wrapped = DeviceError(
-                        f"{type(error).__name__} in the backend: {error}", verdict=Verdict.UNKNOWN
-                    )
-                    wrapped.__cause__ = error
-                    self._fail(ticket, operation, wrapped)
-                    break
-                finally:
-                    self._current = None
-                ticket.results.append(
-                    result if result.id else dataclasses.replace(result, id=operation.id)
-                )
+            with self._changed:
+                self._under_way = None
             ticket.done.set()
+
+    def _next(self) -> Ticket | None:
+        """Wait for a submission; return None when the array is closed."""
+        with self._changed:
+            while not self._waiting:
+                if self._closing:
+                    return None
+                self._changed.wait()
+            self._under_way = self._waiting.popleft()
+            return self._under_way
+
+    def _begins(self, ticket: Ticket, operation: Operation) -> bool:
+        with self._changed:
+            if not self._latched:
+                self._current = operation
+                return True
+        error = DeviceError(
+            "not executed: the array is latched after a failure or an abort",
+            remedy="look at the first error, then clear()",
+        )
+        self._fail(ticket, operation, error)
+        return False
+
+    def _executed(self, ticket: Ticket, operation: Operation) -> CrossbarError | None:
+        """Execute an operation and enter its result, or return why there is none."""
+        failure: CrossbarError | None = None
+        last = Verdict.UNKNOWN, 0
+        try:
+            result = self.execute(operation)
+            if not result.id:
+                result = dataclasses.replace(result, id=operation.id)
+            last = result.verdict, result.fired
+        except CrossbarError as error:
+            failure, last = error, (error.verdict, 0)
+        except Exception as error:  # whatever a lab's driver raises becomes part of the family
+            failure = DeviceError(
+                f"{type(error).__name__} in the backend: {error}", verdict=Verdict.UNKNOWN
+            )
+            failure.__cause__ = error
+        with self._changed:
+            if failure is None:
+                ticket.results.append(result)
+            self._current, self._last = None, last
+            self._changed.notify_all()
+        return failure
 
 
 class BackendFactory(Protocol):

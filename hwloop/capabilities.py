@@ -86,6 +86,10 @@ class PulseShape(_Frozen):
     down: PolarityShape
 
 
+LIFE_LIMITS = ("life_dose_per_cell", "life_dose_per_line")
+"""Limits that hold for the whole life of a chip."""
+
+
 class Limits(_Frozen):
     """What may be done to an array; None is no limit of that kind.
 
@@ -97,6 +101,8 @@ class Limits(_Frozen):
         pulses_per_operation: most pulses on any one cell by one operation.
         dose_per_cell: most pulses on any one cell in a run.
         dose_per_line: most pulses on any one line in a run, summed over its cells.
+        life_dose_per_cell, life_dose_per_line: the same in the whole life of a chip, as the ledger
+            that is kept of it counts.
         forming: whether forming is allowed.
     """
 
@@ -107,7 +113,21 @@ class Limits(_Frozen):
     pulses_per_operation: int | None = Field(default=None, ge=0)
     dose_per_cell: int | None = Field(default=None, ge=0)
     dose_per_line: int | None = Field(default=None, ge=0)
+    life_dose_per_cell: int | None = Field(default=None, ge=0)
+    life_dose_per_line: int | None = Field(default=None, ge=0)
     forming: bool = True
+
+    @property
+    def for_life(self) -> bool:
+        """Whether a limit holds for the whole life of a chip."""
+        return self.life_dose_per_cell is not None or self.life_dose_per_line is not None
+
+    def installed(self) -> Limits:
+        """Return what is installed in an array: all but the limits for life.
+
+        A session of an array knows nothing of its life; whoever keeps the ledger does.
+        """
+        return self.model_copy(update=dict.fromkeys(LIFE_LIMITS))
 
     def tightened(self, other: Limits) -> Limits:
         """Return the tightest of both, limit by limit."""
@@ -129,9 +149,9 @@ class Configuration(_Frozen):
     limits: Limits = Limits()
 
     def canonical(self) -> str:
-        """Return the canonical JSON, equal for equal configurations."""
+        """Return the canonical JSON of what is installed, equal for equal configurations."""
         ordered = self.model_copy(update={"shapes": dict(sorted(self.shapes.items()))})
-        return ordered.model_dump_json()
+        return ordered.model_dump_json(exclude={"limits": set(LIFE_LIMITS)})
 
     def hash(self) -> int:
         """Return the 63-bit hash that consuming operations name."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hwloop.operations import Verdict
 
 
@@ -57,9 +59,19 @@ class CapabilityError(CrossbarError):
 
 
 class SafetyError(CrossbarError):
-    """The guard refused an operation; nothing was sent."""
+    """The guard refused an operation; nothing was sent.
+
+    Attributes:
+        limit: name of the limit that forbids it (`hwloop.capabilities.Limits`), or empty.
+        origin: where that limit comes from, or empty.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, *, limit: str = "", origin: str = "", **what: Any) -> None:
+        super().__init__(message, **what)
+        self.limit = limit
+        self.origin = origin
 
 
 class LinkError(CrossbarError):

@@ -83,7 +83,7 @@ class Run:
     @property
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of metrics; `kind` is `batch` or `epoch`. A torn last one is left out."""
-        rows = []
+        rows: list[dict[str, Any]] = []
         for line in self._text(METRICS).splitlines(keepends=True):
             if not line.endswith("\n"):
                 break

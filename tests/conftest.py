@@ -1,7 +1,9 @@
-"""HWLOOP_REQUIRE=all: in continuous integration nothing may be skipped, for whatever reason."""
+"""What holds for every test: nothing may be skipped under HWLOOP_REQUIRE=all, nothing is shared."""
 
+import itertools
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Generator
 
 import pytest
@@ -18,6 +20,15 @@ def requires() -> Callable[[str, str], None]:
             pytest.skip(f"{tool} is not installed: {reason}")
 
     return require
+
+
+_STATE = tempfile.TemporaryDirectory(prefix="hwloop-state-")
+_NUMBERS = itertools.count()
+
+
+def pytest_runtest_setup() -> None:
+    """Give each test a state folder of its own: no test sees another's chips, or the user's."""
+    os.environ["HWLOOP_STATE"] = os.path.join(_STATE.name, str(next(_NUMBERS)))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -48,6 +48,8 @@ def _settings(changes: dict[str, object]) -> dict[str, object]:
     settings = {**SETTINGS, **{key.replace("__", "."): value for key, value in changes.items()}}
     if settings["algorithm.name"] != SETTINGS["algorithm.name"]:
         del settings["algorithm.n_s"]
+    if "network.kind" in changes or "network__kind" in changes:
+        del settings["network.hidden"]
     return settings
 
 

@@ -45,6 +45,11 @@ class LenientReplay(BlockingBackend):
         self._places: dict[Cell, dict[int, int]] = {}
         self._served: dict[tuple[Cell, int], int] = {}
 
+    @property
+    def moves_nothing(self) -> bool:
+        """Whether no array is behind it: a tape is none."""
+        return True
+
     def describe(self) -> Capabilities:
         """Return what the array said of itself, less what a history of cells cannot answer."""
         return self._capabilities

@@ -14,6 +14,7 @@ from hwloop.backend import AbortReport, Ticket
 from hwloop.capabilities import Capabilities, Configuration
 from hwloop.device_file import DeviceFile
 from hwloop.errors import CapabilityError, CrossbarError, DeviceError
+from hwloop.guard import Guard
 from hwloop.operations import (
     GAIN_ONE,
     Configure,
@@ -91,6 +92,7 @@ class SimBackend:
         self._offered = Configuration(shapes=device.shapes, limits=device.limits)
         self._installed: Configuration | None = None
         self._installed_hash = 0
+        self._guard: Guard | None = None
         self._capabilities = capabilities(
             device,
             shapes,
@@ -107,6 +109,7 @@ class SimBackend:
         self._aborted = threading.Event()
         self._executing = threading.Lock()
         self._waiting: list[Operation] = []
+        self._dropped: list[Operation] = []  # by the abort under way
         self._execute: dict[type[Operation], Callable[[Any], Result]] = {
             Vmm: self._vmm,
             ReadCells: self._read_cells,
@@ -123,6 +126,10 @@ class SimBackend:
         """Return what the array can do."""
         return self._capabilities
 
+    def installed(self) -> Configuration:
+        """Return pulse shapes and limits as the array holds them."""
+        return self._offered if self._installed is None else self._installed
+
     def submit(self, operations: Sequence[Operation]) -> Ticket:
         """Execute operations; a failure shows in `wait` or in the next `submit`."""
         self._raise_failure()
@@ -138,6 +145,7 @@ class SimBackend:
                         "not executed: the array is latched after a failure or an abort",
                         remedy="look at the first error, then clear()",
                     )
+                    self._dropped = self._waiting
                     self._fail(ticket, operation, error)
                     break
                 self._waiting.pop()
@@ -170,11 +178,13 @@ class SimBackend:
 
     def abort(self) -> AbortReport:
         """Execute nothing more until `clear`; the operation under way is finished."""
+        self._dropped = []
         self._aborted.set()
         with self._executing:
-            not_applied = tuple(operation.id for operation in reversed(self._waiting))
+            # Whoever is submitting may have seen the abort before this has the lock.
+            not_begun = self._dropped or self._waiting
             self._latched = True
-        return AbortReport(None, not_applied)
+        return AbortReport(None, tuple(operation.id for operation in reversed(not_begun)))
 
     def clear(self) -> None:
         """Allow execution again after a failure or an abort."""
@@ -213,6 +223,9 @@ class SimBackend:
             raise DeviceError(
                 f"{operation.kind}: tile {operation.tile}: expected 0 to {len(self._tiles) - 1}"
             )
+        if self._guard is not None and isinstance(operation, Pulse | OuterUpdate | OuterTrains):
+            self._widths(operation)
+            self._guard.admit([operation])
         self._tiles[operation.tile].begin(self._clock)
         result = execute(operation)
         self._clock += result.ticks
@@ -324,13 +337,25 @@ class SimBackend:
                     + ", ".join(sorted(self._offered.shapes)),
                 )
         limits = configuration.limits
-        if limits.tightened(self._offered.limits) != limits:
+        if limits.tightened(self._offered.limits.installed()) != limits:
             raise DeviceError(
                 "configure: limits are looser than those of the device",
                 remedy="tighten them by `Limits.tightened` of the device's own limits",
             )
+        guard = Guard(self._capabilities, configuration, armed=True)
+        guard.admit([operation])
         self._installed, self._installed_hash = configuration, configuration.hash()
+        self._keep_limits(guard)
         return Result(id=operation.id)
+
+    def _keep_limits(self, guard: Guard) -> None:
+        """Let the array hold limits on pulses by itself, as a chip does, if there are any.
+
+        Doses count from here on: a run installs its configuration once, in its beginning.
+        """
+        limits = guard.configuration.limits
+        counted = (limits.pulses_per_operation, limits.dose_per_cell, limits.dose_per_line)
+        self._guard = guard if any(most is not None for most in counted) else None
 
     def _wait(self, operation: Wait) -> Result:
         if operation.ticks < 0:

@@ -8,13 +8,13 @@ import threading
 from collections.abc import Iterable, Sequence
 
 from hwloop import operations as ops
-from hwloop.backend import AbortReport, ChipCounters, LinkCounters, Ticket
+from hwloop.backend import AbortReport, ChipCounters, LinkCounters, Outcome, Ticket
 from hwloop.capabilities import Capabilities, Configuration
 from hwloop.errors import CrossbarError, DeviceError, LinkError, OutcomeUnknownError
 from hwloop_wire import messages as m
 from hwloop_wire import results
 from hwloop_wire.client import Client
-from hwloop_wire.codes import ErrorCode, Flag, error_text
+from hwloop_wire.codes import ErrorCode, Flag, Table, error_text, remedy_of
 from hwloop_wire.control import Control
 from hwloop_wire.cutting import Cutter
 from hwloop_wire.describing import shape_entries
@@ -24,6 +24,7 @@ from hwloop_wire.link import Opener
 from hwloop_wire.log import named, text_of
 from hwloop_wire.losses import by_verdict, loss_error, settle
 from hwloop_wire.observer import Loss, Observer
+from hwloop_wire.outcomes import outcome_of
 from hwloop_wire.pending import PartRequest, Pending, not_applied
 from hwloop_wire.results import PartResult
 from hwloop_wire.session import Request
@@ -66,6 +67,7 @@ class WireBackend(Observer):
         self._latched = False
         self._armed = False
         self._configuration: Configuration | None = None
+        self._installed: Configuration | None = None
         self._configuration_lost = False
         self._aborted: list[tuple[Pending, ops.Result]] = []
         self._client = Client(opener, self, timeout=timeout)
@@ -96,9 +98,34 @@ class WireBackend(Observer):
         )
 
     @property
+    def started_here(self) -> bool:
+        """Whether this process started the array: no, it was there."""
+        return False
+
+    @property
+    def keeps_doses(self) -> bool:
+        """Whether the chip's end has its lease and counts its doses for life."""
+        return bool(self._client.hello.flags & Flag.LEDGER)
+
+    def installed(self) -> Configuration:
+        """Return pulse shapes and limits as the chip gave them back when they were installed."""
+        if self._installed is None:
+            self._installed = self._control.configuration(Table.INSTALLED)
+        return self._installed
+
+    @property
     def last_id(self) -> int:
         """Largest id of a consuming operation that the chip had begun; new ones lie above it."""
         return self._client.hello.intent_id
+
+    @property
+    def boot(self) -> int:
+        """Number of the chip's boot."""
+        return self._client.hello.boot
+
+    def outcome(self, operation: ops.Operation, boot: int | None) -> Outcome:
+        """Return what the chip's journal says of an operation of an earlier session."""
+        return outcome_of(operation, boot, self._client.hello, self._cutter)
 
     def status(self) -> m.StatusAnswer:
         """Return the chip's state and counters."""
@@ -181,7 +208,7 @@ class WireBackend(Observer):
         partial = next((r for _, r in aborted if r.verdict is ops.Verdict.PARTIAL), None)
         dropped = [p.operation.id for p, r in aborted if r.verdict is ops.Verdict.NOT_APPLIED]
         logger.info("aborted; not applied: %s", named(dropped) if dropped else "nothing")
-        return AbortReport(partial, tuple(dropped))
+        return AbortReport(partial, tuple(sorted(dropped)))
 
     def clear(self) -> None:
         """Allow execution again after a failure or an abort.
@@ -193,7 +220,7 @@ class WireBackend(Observer):
             self._client.recover()
         self._control.clear()
         if self._configuration_lost and self._configuration is not None:
-            self._control.configure(self._configuration)
+            self._installed = self._control.configure(self._configuration)
         with self._lock:
             self._configuration_lost = False
             self._failure = self._unexplained = None
@@ -272,7 +299,7 @@ class WireBackend(Observer):
         error: CrossbarError = (OutcomeUnknownError if unknown else DeviceError)(
             f"{pending.operation.kind}: {error_text(code)}{fired}",
             verdict=result.verdict,
-            remedy="look at the first error, then clear()" if code == ErrorCode.LATCHED else "",
+            remedy=remedy_of(code),
         )
         if code != ErrorCode.ABORTED and not self._latched:
             self._unexplained = error
@@ -332,7 +359,11 @@ class WireBackend(Observer):
 
     def _requests(self, pending: Pending) -> list[Request]:
         operation = pending.operation
-        parts = self._cutter.cut(operation, operation.id)
+        try:
+            parts = self._cutter.cut(operation, operation.id)
+        except CrossbarError as error:
+            error.operation_id = operation.id
+            raise
         pending.parts = len(parts)
         requests: list[Request] = []
         if pending.consuming and not isinstance(operation, ops.Wait) and not self._armed:
@@ -369,7 +400,7 @@ class WireBackend(Observer):
     def _configure(self, operation: ops.Configure, ticket: Ticket) -> None:
         try:
             configuration = Configuration.model_validate_json(operation.content_json)
-            self._control.configure(configuration)
+            self._installed = self._control.configure(configuration)
         except ValueError as error:
             refusal = DeviceError(f"configure: not a configuration: {error}")
             self._fail(ticket, refusal, operation.id)

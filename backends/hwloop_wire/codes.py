@@ -68,6 +68,20 @@ def error_text(code: int) -> str:
     return f"{error.meaning.partition(';')[0]} ({error.name})"
 
 
+_REMEDIES = {
+    ErrorCode.LATCHED: "look at the first error, then clear()",
+    ErrorCode.LIMIT: "keep to the limits of the chip, which `hwloop chip describe` shows",
+    ErrorCode.NOT_ARMED: "arm the chip where it is served: hwloop chip serve --arm CHIP_ID",
+    ErrorCode.CHIP: "arm the chip where it is served: hwloop chip serve --arm CHIP_ID",
+    ErrorCode.SHAPE: "use a device file with the chip's own pulse shapes (`hwloop chip describe`)",
+}
+
+
+def remedy_of(code: int) -> str:
+    """Return how to mend an error, empty where there is no more to say."""
+    return next((remedy for known, remedy in _REMEDIES.items() if known == code), "")
+
+
 class Flag(Named):
     """Bits of the chip's state."""
 
@@ -76,6 +90,7 @@ class Flag(Named):
     ARMED = 4, "consuming parts are executed"
     LATCHED = 8, "nothing is executed until CLEAR"
     CONFIGURED = 16, "a configuration is installed"
+    LEDGER = 32, "the chip's end keeps its lease and counts its doses for life"
 
 
 class Reference(Named):

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from hwloop import device_file
 from hwloop.backend import open_backend, split_url
 from hwloop.errors import ConfigurationError
 from hwloop_wire.link import Waker
@@ -22,7 +23,11 @@ def serve(
         str, typer.Option("--on", help="Where: zmq:tcp://HOST:PORT, serial:tcp://HOST:PORT or pty.")
     ] = "zmq:tcp://127.0.0.1:5555",
     arm: Annotated[
-        str | None, typer.Option("--arm", help="Id of the physical chip that hosts may move.")
+        str | None, typer.Option("--arm", help="Id of the chip that hosts may move.")
+    ] = None,
+    station: Annotated[
+        Path | None,
+        typer.Option("--station", metavar="FILE", help="Station file with the bench's limits."),
     ] = None,
     journal: Annotated[
         Path | None, typer.Option("--journal", help="File that keeps evidence over restarts.")
@@ -35,7 +40,13 @@ def serve(
     """Put an array on ZMQ, TCP or a pseudo-terminal; Ctrl-C ends it."""
     from hwloop_wire.server import serve as run
 
-    run(open_backend(backend), port_opener(on, key, hosts), journal=journal, arm=arm, ready=_ready)
+    limits = None
+    if station is not None:
+        limits = f"station file {station.name}", device_file.load_station(station).limits
+    opener = port_opener(on, key, hosts)
+    # Whoever ends it, the lines go idle and the doses are written down.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    run(open_backend(backend), opener, journal=journal, arm=arm, station=limits, ready=_ready)
 
 
 def emulate(
@@ -51,6 +62,10 @@ def emulate(
         str,
         typer.Option("--link", help="Of native: pty or socket; of qemu-m7: semihosting or uart."),
     ] = "",
+    no_state: Annotated[
+        bool,
+        typer.Option("--no-state", help="Nobody can see or set its state, as of a physical chip."),
+    ] = False,
 ) -> None:
     """Start an emulated chip that runs the real firmware; Ctrl-C ends it, its cells stay."""
     from hwloop_wire.emulator import start
@@ -58,7 +73,7 @@ def emulate(
     chosen = split_url(f"sim:{device},{options}")[2] if options else {}
     # Others reach it by a terminal, and one of its own needs no bridge.
     link = link or ("pty" if target == "native" else "")
-    chip = start(target, device, chosen, cells=cells, link=link)
+    chip = start(target, device, chosen, cells=cells, link=link, shows_state=not no_state)
     try:
         _ready(f"serial:{chip.terminal()}")
         with contextlib.suppress(KeyboardInterrupt):

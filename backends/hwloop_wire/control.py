@@ -9,7 +9,7 @@ from hwloop.errors import CapabilityError, ConfigurationError, DeviceError, Link
 from hwloop_wire import describing
 from hwloop_wire import messages as m
 from hwloop_wire.client import Client
-from hwloop_wire.codes import Table, error_text
+from hwloop_wire.codes import Table, error_text, remedy_of
 from hwloop_wire.layout import Body, MessageError
 from hwloop_wire.session import most_body_bytes
 
@@ -76,8 +76,8 @@ class Control:
             except MessageError as error:
                 raise LinkError(f"the chip's configuration is malformed: {error}") from error
 
-    def configure(self, configuration: Configuration) -> None:
-        """Install a configuration, read it back and compare.
+    def configure(self, configuration: Configuration) -> Configuration:
+        """Install a configuration, read it back, compare, and return what was read.
 
         Raises:
             CapabilityError: the chip has no room for it.
@@ -102,6 +102,7 @@ class Control:
                 f"{installed.canonical()} instead of {configuration.canonical()}",
                 remedy="do not use this chip: its limits are not what was asked for",
             )
+        return installed
 
     def _call(self, request: Body, answer: type[B], length: int = 0) -> tuple[B, bytes]:
         return self._raw(type(request), request.pack(), answer, length or answer.STRUCT.size)
@@ -114,7 +115,8 @@ class Control:
             if message.type == m.Error.NUMBER:
                 error = m.Error.unpack(message.body)
                 raise DeviceError(
-                    f"{request.__name__.upper()} is refused: {error_text(error.error)}"
+                    f"{request.__name__.upper()} is refused: {error_text(error.error)}",
+                    remedy=remedy_of(error.error),
                 )
             if message.type != answer.NUMBER:
                 raise MessageError(f"message {message.type}, expected {answer.NUMBER}")

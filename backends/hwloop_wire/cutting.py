@@ -84,6 +84,17 @@ class Cutter:
             raise ConfigurationError(f"{operation.kind}: {error}") from error
         return parts
 
+    def count(self, operation: ops.Operation) -> int:
+        """Return the number of parts of an operation, whatever configuration is installed."""
+        shapes, self.shapes = self.shapes, {}
+        name = getattr(operation, "shape", None)
+        try:
+            if name is not None:
+                self.shapes[name] = 0
+            return len(self.cut(operation, operation.id))
+        finally:
+            self.shapes = shapes
+
     def _ranges(
         self, operation: ops.Operation, total: int, request: int, answer_bits: int, fixed: int
     ) -> list[tuple[int, int]]:
@@ -168,6 +179,7 @@ class Cutter:
     ) -> Iterator[PartMessage]:
         block = Block.of(operation.rows, operation.cols, (tile.rows, tile.cols))
         counts = narrowed(operation.counts)
+        _check_shape("counts", counts, (block.height, block.width))
         ranges = self._ranges(
             operation,
             block.height,
@@ -192,6 +204,11 @@ class Cutter:
         if x.itemsize != d.itemsize:
             wider = max(x.dtype, d.dtype, key=lambda dtype: dtype.itemsize)
             x, d = x.astype(wider), d.astype(wider)
+        samples = len(operation.train_lengths)
+        _check_shape("x_codes", x, (samples, tile.cols))
+        _check_shape("d_codes", d, (samples, tile.rows))
+        for name in ("x_gains", "d_gains"):
+            _check_shape(name, getattr(operation, name), (samples,))
         gains = [
             _unsigned16(side.astype(np.int64) - 1)
             for side in (operation.x_gains, operation.d_gains)
@@ -213,12 +230,14 @@ class Cutter:
     def _outer_trains(
         self, operation: ops.OuterTrains, tile: TileCapabilities, identity: int
     ) -> Iterator[PartMessage]:
+        samples, slots = operation.x_trains.shape[:2]
+        _check_shape("x_trains", operation.x_trains, (samples, slots, tile.cols))
+        _check_shape("d_trains", operation.d_trains, (samples, slots, tile.rows))
         planes = [
             np.packbits(fires, axis=-1, bitorder="little")
             for trains in (operation.x_trains, operation.d_trains)
             for fires in (trains > 0, trains < 0)
         ]
-        samples, slots = operation.x_trains.shape[:2]
         each = sum(plane.shape[2] for plane in planes)
         room = self._request_limit - m.OuterTrains.STRUCT.size - _SLACK
         if slots * each <= room:
@@ -314,6 +333,11 @@ def _head(operation: ops.Operation, identity: int, part: int, parts: int) -> dic
 def _part(head: Body, length: int, *arrays: NDArray[Any]) -> PartMessage:
     assert head.NUMBER is not None
     return PartMessage(head.NUMBER, joined(head, *arrays), length)
+
+
+def _check_shape(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
+    if array.shape != shape:  # what is left over would not be sent, and nobody would know
+        raise MessageError(f"{name} has shape {array.shape}, expected {shape}")
 
 
 def _unsigned16(values: NDArray[np.integer[Any]]) -> NDArray[np.uint16]:

@@ -103,6 +103,7 @@ class Device:
             | Flag.ARMED * executor.armed
             | Flag.LATCHED * bool(executor.latched)
             | Flag.CONFIGURED * (executor.configuration is not None)
+            | Flag.LEDGER * executor.keeps_doses
         )
 
     def end(self) -> None:

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import threading
 import tty
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hwloop_sim
@@ -24,6 +25,7 @@ from hwloop import device_file
 from hwloop.backend import split_url
 from hwloop.capabilities import Capabilities
 from hwloop.errors import ConfigurationError, LinkError
+from hwloop.testing import LINK_POINTS, Reboot
 from hwloop_sim import periphery, population
 from hwloop_wire import arena, firmware_build, with_parent
 from hwloop_wire.backend import WireBackend
@@ -42,6 +44,9 @@ LINKS = {"native": ("socket", "pty"), "qemu-m7": ("semihosting", "uart")}
 """Emulated chips and how they are reached, the default first."""
 
 TARGETS = tuple(LINKS)
+POINTS = ("after-intent", "mid-pulses", "before-commit", "after-commit", "before-answer")
+"""Points at which a native chip may be told to reboot."""
+
 _START_SECONDS = 10.0
 _KILL_SECONDS = 5.0
 
@@ -49,7 +54,9 @@ _TERMINAL_BAUD = 4_000_000
 """A pseudo-terminal passes bytes as fast as it can, whatever it is told."""
 
 
-def write_cells(path: Path, device: str, options: dict[str, str], *, target: str) -> Capabilities:
+def write_cells(
+    path: Path, device: str, options: dict[str, str], *, target: str, shows_state: bool = True
+) -> Capabilities:
     """Write the cells of a chip that was never booted; return what it will say of itself.
 
     Args:
@@ -57,6 +64,8 @@ def write_cells(path: Path, device: str, options: dict[str, str], *, target: str
         device: name or path of a device file, with overrides as in a URL; empty for the default.
         options: those of `sim:`.
         target: of `TARGETS`, whose memory bounds the cells.
+        shows_state: whether the chip offers snapshots, as no physical one does: without them a run
+            cannot be set back to a checkpoint.
 
     Raises:
         ConfigurationError: device or options are wrong, or the chip cannot hold the cells.
@@ -87,6 +96,9 @@ def write_cells(path: Path, device: str, options: dict[str, str], *, target: str
             "retained_evidence": True,
         }
     )
+    if not shows_state:
+        operations = chip.operations - {"snapshot", "restore"}
+        chip = chip.model_copy(update={"operations": operations})
     capacity = arena.QEMU_BYTES if target == "qemu-m7" else None
     arena.write_arena(path, chip, images, seed=seed, capacity=capacity)
     return chip
@@ -99,6 +111,8 @@ class EmulatedChip:
         target: of `TARGETS`.
         cells: file with its cells and journal, as `write_cells` makes it.
         link: how it is reached, of `LINKS`.
+        reboots: when a native chip reboots, one after the other; passages count since its boot. A
+            chip that has reboots, or is told to `reboot`, starts anew when it is opened again.
 
     Attributes:
         process: the chip.
@@ -108,21 +122,24 @@ class EmulatedChip:
         ConfigurationError: a program is missing, or the chip refuses its cells.
     """
 
-    def __init__(self, target: str, cells: Path, link: str) -> None:
+    def __init__(self, target: str, cells: Path, link: str, reboots: Sequence[Reboot] = ()) -> None:
         self._ends: list[int] = []
         self._bridge: Bridge | None = None
         self._address = ""
+        self._target, self._link = target, link
+        self._reboots = deque(_known(reboots, target))
+        self._revives = bool(reboots)
         self.cells = cells
-        if target == "native":
-            self._start_native(cells, link)
-        else:
-            self._start_qemu(cells, link)
+        self._start()
 
     def opener(self) -> Opener:
         """Return what opens a link to the chip."""
-        if not self._ends:
-            return lambda waker: open_serial(self._address, _TERMINAL_BAUD, waker)
-        return self._open_end
+        return self._open_end if self._ends else self._open_terminal
+
+    def reboot(self) -> None:
+        """Reset the chip: it ends as by `kill -9`, and starts on the cells that it leaves."""
+        self._end()
+        self._start()
 
     def terminal(self) -> str:
         """Return the terminal that another program opens to reach the chip."""
@@ -136,6 +153,15 @@ class EmulatedChip:
         """End the process."""
         if self._bridge is not None:
             self._bridge.close()
+        self._end()
+
+    def _start(self) -> None:
+        if self._target == "native":
+            self._start_native(self.cells, self._link)
+        else:
+            self._start_qemu(self.cells, self._link)
+
+    def _end(self) -> None:
         process = self.process
         process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -158,6 +184,9 @@ class EmulatedChip:
             self._address = "the socket of the chip"
         # Its standard input is ours: the chip ends with us, whatever ends us.
         command: list[str | Path] = [program, "--arena", cells, *where, "--with-parent"]
+        if self._reboots:
+            first = self._reboots.popleft()
+            command += ["--crash-at", f"{first.point}:{first.passage}"]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, pass_fds=its)
         for descriptor in its:
@@ -190,11 +219,21 @@ class EmulatedChip:
         self.process = _start_with_us(command)
 
     def _open_end(self, waker: Waker) -> Link:
-        ended = self.process.poll()
-        if ended is not None:
-            raise LinkClosedError(f"the process of the chip has ended with {ended}")
+        self._check_alive()
         descriptor = os.dup(self._ends[0])
         return StreamLink(descriptor, self._address, waker, lambda: os.close(descriptor))
+
+    def _open_terminal(self, waker: Waker) -> Link:
+        self._check_alive()
+        return open_serial(self._address, _TERMINAL_BAUD, waker)
+
+    def _check_alive(self) -> None:
+        ended = self.process.poll()
+        if ended is None:
+            return
+        if not self._revives:
+            raise LinkClosedError(f"the process of the chip has ended with {ended}")
+        self.reboot()
 
     def _complaint(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -202,6 +241,19 @@ class EmulatedChip:
         if self.process.poll() is None or self.process.stderr is None:
             return "it says nothing"
         return self.process.stderr.read().decode(errors="replace").strip()
+
+
+def _known(reboots: Sequence[Reboot], target: str) -> Sequence[Reboot]:
+    """Return reboots, all of which the chip has points for."""
+    points = POINTS if target == "native" else ()
+    for wanted in reboots:
+        if wanted.point not in points:
+            known = ", ".join((*LINK_POINTS, *points))
+            raise ConfigurationError(
+                f"faults: reboot={wanted.point}@{wanted.passage}: {target} has no such point",
+                remedy=f"points: {known}",
+            )
+    return reboots
 
 
 def _start_with_us(command: list[str | Path]) -> subprocess.Popen[bytes]:
@@ -297,6 +349,11 @@ class EmulatorBackend(WireBackend):
                 error.message += f"; the process of the chip ended with {ended}"
             raise
 
+    @property
+    def started_here(self) -> bool:
+        """Whether this process started the array: yes."""
+        return True
+
     def close(self) -> None:
         """Finish what is queued, idle the lines, end the process, and remove its files."""
         try:
@@ -306,7 +363,14 @@ class EmulatorBackend(WireBackend):
 
 
 def start(
-    target: str, device: str, options: dict[str, str], *, cells: Path, link: str = ""
+    target: str,
+    device: str,
+    options: dict[str, str],
+    *,
+    cells: Path,
+    link: str = "",
+    reboots: Sequence[Reboot] = (),
+    shows_state: bool = True,
 ) -> EmulatedChip:
     """Start an emulated chip; its cells are drawn unless the file is there already.
 
@@ -316,6 +380,8 @@ def start(
         options: those of `sim:`.
         cells: file of cells and journal, which outlives the chip.
         link: how it is reached, of `LINKS`; empty for the default.
+        reboots: of `EmulatedChip`.
+        shows_state: of `write_cells`.
 
     Raises:
         ConfigurationError: an option is wrong, or the chip does not start.
@@ -332,5 +398,5 @@ def start(
             remedy=f"use one of {', '.join(LINKS[target])}",
         )
     if not cells.exists():
-        write_cells(cells, device, options, target=target)
-    return EmulatedChip(target, cells, link)
+        write_cells(cells, device, options, target=target, shows_state=shows_state)
+    return EmulatedChip(target, cells, link, reboots)

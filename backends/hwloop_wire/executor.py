@@ -6,9 +6,10 @@ import dataclasses
 import logging
 import threading
 
+from hwloop import device_file
 from hwloop import operations as ops
-from hwloop.backend import CrossbarBackend
-from hwloop.capabilities import Configuration
+from hwloop.backend import CrossbarBackend, keeps_doses, started_here
+from hwloop.capabilities import Capabilities, Configuration, Limits
 from hwloop.errors import (
     CapabilityError,
     ConfigurationError,
@@ -16,7 +17,7 @@ from hwloop.errors import (
     OutcomeUnknownError,
     SafetyError,
 )
-from hwloop.guard import Guard, Ledger
+from hwloop.guard import CHIP, Guard, InForce, Ledger, LifeLedger, keeps_life
 from hwloop_wire import messages as m
 from hwloop_wire import results
 from hwloop_wire.codes import ErrorCode
@@ -33,12 +34,17 @@ class Executor:
 
     Two threads call it: one executes, the other one aborts and looks at `current`.
 
+    It has the lease of a chip, and counts its doses for life, unless a further end of the line
+    does; and it keeps the limits that the array, the device file and the station file give.
+
     Args:
         backend: the array.
         journal: where consuming parts leave their records.
-        arm: id of the physical chip that hosts may move; virtual ones need none.
+        arm: id of the chip that hosts may move; arrays that this process started need none.
+        station: origin and limits of the bench, or None.
 
     Attributes:
+        capabilities: what the array can do, with the tightest limits of chip, station and device.
         armed: whether a host has armed it.
         latched: why nothing is executed, `NONE` if all is well.
         failed: id and part of what latched it.
@@ -48,9 +54,15 @@ class Executor:
         pulses, ticks: given and spent since the start.
     """
 
-    def __init__(self, backend: CrossbarBackend, journal: Journal, arm: str | None) -> None:
+    def __init__(
+        self,
+        backend: CrossbarBackend,
+        journal: Journal,
+        arm: str | None,
+        station: tuple[str, Limits] | None = None,
+    ) -> None:
         self.backend = backend
-        self.capabilities = backend.describe()
+        self.capabilities, self._in_force = _limited(backend.describe(), station)
         self.journal = journal
         self.decoder = Decoder(self.capabilities.tiles)
         self.configuration: Configuration | None = None
@@ -61,11 +73,27 @@ class Executor:
         self.current: tuple[int, int] | None = None
         self.cut_short = (0, 0, 0)
         self.pulses = self.ticks = 0
-        self._may_arm = self.capabilities.kind == "virtual" or arm == self.capabilities.chip_id
+        chip = self.capabilities
+        exempt = chip.kind == "virtual" and started_here(backend)
+        self._may_arm = exempt or arm == chip.chip_id
+        self._life: LifeLedger | None = None
+        limits = chip.configuration.limits
+        if self._may_arm and keeps_life(chip, limits) and not keeps_doses(backend):
+            self._life = LifeLedger(chip, limits)
         self._shapes: list[str] = []
         self._guard: Guard | None = None
         self._ledger: Ledger | None = None
         self._lock = threading.Lock()
+
+    @property
+    def keeps_doses(self) -> bool:
+        """Whether the lease and the doses for life are kept at this end, or at a further one."""
+        return self._life is not None or keeps_doses(self.backend)
+
+    def close(self) -> None:
+        """Write the doses down and let others have the chip."""
+        if self._life is not None:
+            self._life.close()
 
     def new_session(self) -> None:
         """Disarm, and count doses from zero: a session is a run."""
@@ -88,7 +116,7 @@ class Executor:
         if configuration.hash() != named:
             return ErrorCode.CONFIGURATION
         offered = self.capabilities.configuration.limits
-        if configuration.limits.tightened(offered) != configuration.limits:
+        if configuration.limits.tightened(offered.installed()) != configuration.limits:
             return ErrorCode.LIMIT
         guard = Guard(self.capabilities, configuration, armed=True)
         operation = ops.Configure(content_json=configuration.canonical())
@@ -204,9 +232,7 @@ class Executor:
                 raise PartError(ErrorCode.ID, f"operation {head.id} is not a new one")
             if not isinstance(operation, ops.Wait):
                 operation = self._consuming(operation, asked)
-        guard = self._guard
-        if guard is None:
-            guard = Guard(self.capabilities, self.capabilities.configuration, armed=True)
+        guard = self._guard or self._guard_of(self.capabilities.configuration)
         try:
             guard.admit([operation])
         except ConfigurationError as error:
@@ -214,7 +240,9 @@ class Executor:
         except CapabilityError as error:
             raise PartError(ErrorCode.UNSUPPORTED, error.message) from error
         except SafetyError as error:
-            raise PartError(ErrorCode.LIMIT, error.message) from error
+            # The limit comes first, for what a host is told is short.
+            limit = f"{guard.in_force.named(error.limit)}: " if error.limit else ""
+            raise PartError(ErrorCode.LIMIT, limit + error.message) from error
         return operation
 
     def _consuming(self, operation: ops.Operation, asked: Asked) -> ops.Operation:
@@ -252,12 +280,47 @@ class Executor:
         if self.configuration is None:
             self._guard = None
             return
-        self._guard = Guard(self.capabilities, self.configuration, armed=True)
+        self._guard = self._guard_of(self.configuration)
         if self._ledger is not None and (
             (self._ledger.cells is None) == (self._guard.ledger.cells is None)
         ):
             self._guard.ledger = self._ledger
         self._ledger = self._guard.ledger
+
+    def _guard_of(self, configuration: Configuration) -> Guard:
+        """Return a guard that keeps a host's limits, and this end's for life."""
+        more = [(CHIP, self.capabilities.configuration.limits), (HOST, configuration.limits)]
+        limits = InForce.of(more)
+        origins = {
+            name: self._in_force.origin(name) if origin == CHIP else origin
+            for name, origin in limits.origins.items()
+        }
+        return Guard(
+            self.capabilities,
+            configuration.model_copy(update={"limits": limits.limits}),
+            armed=True,
+            in_force=InForce(limits.limits, origins),
+            life=self._life,
+        )
+
+
+HOST = "the host's configuration"
+"""Origin of limits that a host has installed."""
+
+
+def _limited(
+    chip: Capabilities, station: tuple[str, Limits] | None
+) -> tuple[Capabilities, InForce]:
+    """Return what an array can do under the limits of its bench, and where they come from."""
+    sources = [(CHIP, chip.configuration.limits)]
+    if station is not None:
+        sources.append(station)
+    if chip.device is not None:
+        device = device_file.override(device_file.load(chip.device), chip.device_overrides)
+        sources.append((f"device file {chip.device}", device.limits))
+    limits = InForce.of(sources)
+    configuration = chip.configuration.model_copy(update={"limits": limits.limits})
+    return chip.model_copy(update={"configuration": configuration}), limits
 
 
 def _head(place: tuple[int, int], code: ErrorCode, verdict: ops.Verdict) -> m.Result:

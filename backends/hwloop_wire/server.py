@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hwloop.backend import CrossbarBackend
-from hwloop.capabilities import Capabilities
+from hwloop.capabilities import Capabilities, Limits
 from hwloop.errors import CrossbarError
 from hwloop_wire import messages as m
 from hwloop_wire.codes import ErrorCode, Kind
@@ -57,7 +57,8 @@ class Server:
         backend: the array; `run` closes it.
         open_port: opens the port that hosts connect to.
         journal: file in which consuming parts leave records that survive a restart.
-        arm: id of the physical chip that hosts may move; virtual ones need none.
+        arm: id of the chip that hosts may move; arrays that this process started need none.
+        station: origin and limits of the bench, which hold beside the chip's own.
         lease: seconds of silence after which another host may take the chip.
         bounds: of frames and caches.
 
@@ -66,6 +67,7 @@ class Server:
 
     Raises:
         ConfigurationError: port or journal cannot be had, or the chip's id is too long.
+        SafetyError: another process holds the chip.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Server:
         *,
         journal: Path | None = None,
         arm: str | None = None,
+        station: tuple[str, Limits] | None = None,
         lease: float = LEASE_SECONDS,
         bounds: Bounds | None = None,
     ) -> None:
@@ -83,10 +86,14 @@ class Server:
         hello_fields(capabilities)  # refuses what no HELLO can say
         bounds = bounds or bounds_for(capabilities)
         self._journal = Journal(journal)
-        self._executor = Executor(backend, self._journal, arm)
+        self._executor = Executor(backend, self._journal, arm, station)
         self.device = Device(self._executor, bounds)
         self._waker = Waker()
-        self._port = open_port(self._waker, bounds.frame_bytes)
+        try:
+            self._port = open_port(self._waker, bounds.frame_bytes)
+        except BaseException:
+            self._executor.close()
+            raise
         self.address = self._port.address
         self._lease = lease
         self._holder: Peer | None = None
@@ -120,7 +127,10 @@ class Server:
             self._port.close()
             self._waker.close()
             self._journal.close()
-            self._backend.close()
+            try:
+                self._backend.close()
+            finally:
+                self._executor.close()
 
     def stop(self) -> None:
         """Make `run` return; called from any thread."""
@@ -257,6 +267,7 @@ def serve(
     *,
     journal: Path | None = None,
     arm: str | None = None,
+    station: tuple[str, Limits] | None = None,
     ready: Callable[[str], None] = print,
 ) -> None:
     """Serve a backend until Ctrl-C.
@@ -265,14 +276,15 @@ def serve(
         backend: the array; it is closed in the end.
         open_port: opens the port that hosts connect to.
         journal: file in which consuming parts leave records.
-        arm: id of the physical chip that hosts may move.
+        arm: id of the chip that hosts may move.
+        station: origin and limits of the bench.
         ready: is told the address.
 
     Raises:
         ConfigurationError: port or journal cannot be had.
     """
     try:
-        server = Server(backend, open_port, journal=journal, arm=arm)
+        server = Server(backend, open_port, journal=journal, arm=arm, station=station)
     except BaseException:
         with contextlib.suppress(CrossbarError):
             backend.close()

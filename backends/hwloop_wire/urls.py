@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import tempfile
 from collections.abc import Iterable
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import TypedDict
 
 from hwloop.errors import ConfigurationError
+from hwloop.testing import LINK_POINTS, FaultSpec
 from hwloop_wire.backend import WireBackend
-from hwloop_wire.faulty import Faults, faulty
+from hwloop_wire.faulty import faulty
 from hwloop_wire.link import Link, Opener, Waker, open_serial, open_tcp
 
 _COMMON = ("timeout", "deadman", "clear", "faults", "faults_seed")
@@ -32,8 +34,8 @@ def open_serial_backend(address: str, options: dict[str, str]) -> WireBackend:
         address: a port such as `/dev/ttyACM0`, or `tcp://HOST:PORT`.
         options: `baud` (default 921600); `timeout` seconds of silence that fail the link (5);
             `deadman` seconds of silence after which the chip disarms itself (5); `clear=yes` to go
-            on after a failure of the hardware that the chip remembers; `faults`, total rate of
-            faults per byte, or per message over ZMQ, that are put on the link to try it, and
+            on after a failure of the hardware that the chip remembers; `faults`, what goes wrong on
+            the link to try it, a total rate or as of `hwloop.testing.FaultSpec.parse`, and
             `faults_seed`.
 
     Raises:
@@ -102,6 +104,7 @@ def open_emulator_backend(address: str, options: dict[str, str]) -> WireBackend:
     session = _session("emulator", options)
     ending = contextlib.ExitStack()
     try:
+        faults = _faults("emulator", options)
         if "cells" in options:
             cells = Path(options["cells"])
         else:
@@ -114,9 +117,13 @@ def open_emulator_backend(address: str, options: dict[str, str]) -> WireBackend:
             {k: v for k, v in options.items() if k in hwloop_sim.OPTIONS},
             cells=cells,
             link=options.get("link", ""),
+            reboots=[r for r in faults.reboots if r.point not in LINK_POINTS],
         )
         ending.callback(chip.close)
-        opener = _spoilt("emulator", chip.opener(), options)
+        ours = tuple(r for r in faults.reboots if r.point in LINK_POINTS)
+        opener = chip.opener()
+        if faults != FaultSpec():
+            opener = faulty(opener, dataclasses.replace(faults, reboots=ours), reboot=chip.reboot)
         return emulator.EmulatorBackend(chip, opener, ending.close, **session)
     except BaseException:
         ending.close()
@@ -140,11 +147,16 @@ def _session(scheme: str, options: dict[str, str]) -> _Session:
 
 
 def _spoilt(scheme: str, opener: Opener, options: dict[str, str]) -> Opener:
-    if "faults" not in options:
-        return opener
-    rate = _number(scheme, options, "faults", 0.0)
-    seed = round(_number(scheme, options, "faults_seed", 1.0))
-    return faulty(opener, Faults.total(rate), seed)
+    faults = _faults(scheme, options)
+    return opener if faults == FaultSpec() else faulty(opener, faults)
+
+
+def _faults(scheme: str, options: dict[str, str]) -> FaultSpec:
+    faults = FaultSpec.parse(options["faults"]) if "faults" in options else FaultSpec()
+    if "faults_seed" in options:
+        seed = round(_number(scheme, options, "faults_seed", 1.0))
+        faults = dataclasses.replace(faults, seed=seed)
+    return faults
 
 
 def _check(scheme: str, options: dict[str, str], known: Iterable[str]) -> None:

@@ -18,6 +18,12 @@ static int within(double value, double limit)
     return limit != limit || value <= limit;
 }
 
+/* Whether a value can be a limit: a number above 0, or NaN for none. */
+static int is_limit(double value)
+{
+    return value != value || (is_number(value) && value > 0.0);
+}
+
 /* Whether a limit is no looser than the chip's own. */
 static int no_looser(double asked, double own)
 {
@@ -34,7 +40,8 @@ static uint16_t check_polarity(const hwl_msg_configure *limits, uint8_t bias, do
                                double amperes)
 {
     const int no_compliance = amperes != amperes;
-    if (!is_number(volts) || !is_number(seconds) || seconds <= 0.0 || (!no_compliance && !is_number(amperes))) {
+    const int is_compliance = is_number(amperes) && amperes > 0.0;
+    if (!is_number(volts) || !is_number(seconds) || seconds <= 0.0 || !(no_compliance || is_compliance)) {
         return HWL_ERROR_RANGE;
     }
     const int fine = within(magnitude(volts), limits->voltage_max) &&
@@ -64,7 +71,8 @@ uint16_t hwl_configuration_check(const hwl_configuration *asked, const hwl_array
     const hwl_msg_configure *limits = &asked->limits;
     hwl_msg_configure own = {0};
     array->limits(array->context, &own);
-    if (limits->configuration == 0) {
+    if (limits->configuration == 0 || !is_limit(limits->voltage_max) || !is_limit(limits->half_select_max) ||
+        !is_limit(limits->width_max_seconds) || !is_limit(limits->compliance_max_amperes) || limits->forming > 1) {
         return HWL_ERROR_RANGE;
     }
     if (!no_looser(limits->voltage_max, own.voltage_max) ||

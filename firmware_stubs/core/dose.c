@@ -78,24 +78,24 @@ static uint64_t dose_of(const hwl_array *array, uint32_t tile, uint32_t row, uin
     return array->dose(array->context, tile, row * cols + col);
 }
 
-static int cells_are_within(const hwl_msg_configure *limits, const hwl_array *array, uint32_t tile,
-                            const hwl_request *request)
+static const char *cell_fault(const hwl_msg_configure *limits, const hwl_array *array, uint32_t tile,
+                              const hwl_request *request)
 {
     const hwl_block *block = request->block;
     for (uint32_t i = 0; i < block->row_count; i++) {
         for (uint32_t j = 0; j < block->col_count; j++) {
             const uint64_t pulses = request->pulses(request, i, j);
             if (pulses > limits->pulses_per_operation) {
-                return 0;
+                return "more pulses on a cell than pulses_per_operation";
             }
             if (limits->dose_per_cell != HWL_NO_LIMIT && pulses > 0 &&
                 dose_of(array, tile, line_at(block->rows, i), line_at(block->cols, j)) + pulses >
                     limits->dose_per_cell) {
-                return 0;
+                return "more pulses on a cell than dose_per_cell";
             }
         }
     }
-    return 1;
+    return NULL;
 }
 
 static int rows_are_within(uint64_t limit, const hwl_array *array, uint32_t tile, const hwl_request *request)
@@ -136,20 +136,21 @@ static int cols_are_within(uint64_t limit, const hwl_array *array, uint32_t tile
     return 1;
 }
 
-uint16_t hwl_check_dose(const hwl_msg_configure *limits, const hwl_array *array, uint32_t tile,
-                        const hwl_request *request)
+const char *hwl_dose_fault(const hwl_msg_configure *limits, const hwl_array *array, uint32_t tile,
+                           const hwl_request *request)
 {
     const int per_cell = request->most > limits->pulses_per_operation || limits->dose_per_cell != HWL_NO_LIMIT;
     const uint64_t per_line = limits->dose_per_line;
-    const int fine =
-        (!per_cell || cells_are_within(limits, array, tile, request)) &&
-        (per_line == HWL_NO_LIMIT || (rows_are_within(per_line, array, tile, request) &&
-                                      cols_are_within(per_line, array, tile, request)));
-    return fine ? HWL_ERROR_NONE : HWL_ERROR_LIMIT;
+    const char *fault = per_cell ? cell_fault(limits, array, tile, request) : NULL;
+    if (fault == NULL && per_line != HWL_NO_LIMIT &&
+        !(rows_are_within(per_line, array, tile, request) && cols_are_within(per_line, array, tile, request))) {
+        fault = "more pulses on a line than dose_per_line";
+    }
+    return fault;
 }
 
 uint16_t hwl_check_part_dose(hwl_chip *chip, hwl_part *part, hwl_request request)
 {
-    const uint16_t error = hwl_check_dose(&chip->configuration.limits, chip->array, part->order.tile, &request);
-    return error == HWL_ERROR_NONE ? error : hwl_refuse(part, error, "more pulses than the limits allow");
+    const char *fault = hwl_dose_fault(&chip->configuration.limits, chip->array, part->order.tile, &request);
+    return fault == NULL ? (uint16_t)HWL_ERROR_NONE : hwl_refuse(part, HWL_ERROR_LIMIT, fault);
 }

@@ -33,11 +33,11 @@ hwl_request hwl_request_of_codes(const hwl_block *tile, uint32_t samples, const 
 hwl_request hwl_request_of_trains(const hwl_block *tile, uint32_t slots, const uint8_t *x_plus,
                                   const uint8_t *x_minus, const uint8_t *d_plus, const uint8_t *d_minus);
 
-/* Whether the limits in force allow it: HWL_ERROR_LIMIT or HWL_ERROR_NONE. */
-uint16_t hwl_check_dose(const hwl_msg_configure *limits, const hwl_array *array, uint32_t tile,
-                        const hwl_request *request);
+/* What the limits in force have against it: a text that names the limit, or NULL. */
+const char *hwl_dose_fault(const hwl_msg_configure *limits, const hwl_array *array, uint32_t tile,
+                           const hwl_request *request);
 
-/* The same, of a part that is being prepared. */
+/* Refuses a part that is being prepared if the limits forbid it. */
 uint16_t hwl_check_part_dose(hwl_chip *chip, hwl_part *part, hwl_request request);
 
 #endif

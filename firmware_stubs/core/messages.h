@@ -14,7 +14,7 @@
 _Static_assert(sizeof(double) == 8, "f64");
 
 #define HWL_PROTOCOL_VERSION 1u
-#define HWL_DICTIONARY 0x7a635412u
+#define HWL_DICTIONARY 0xe6ea838cu
 #define HWL_MESSAGE_ALIGNMENT 8u /* from the start of the frame */
 #define HWL_NO_LIMIT UINT64_MAX
 #define HWL_LISTED_ROWS 1u
@@ -59,6 +59,7 @@ enum hwl_flag {
     HWL_FLAG_ARMED = 4, /* consuming parts are executed */
     HWL_FLAG_LATCHED = 8, /* nothing is executed until CLEAR */
     HWL_FLAG_CONFIGURED = 16, /* a configuration is installed */
+    HWL_FLAG_LEDGER = 32, /* the chip's end keeps its lease and counts its doses for life */
 };
 
 enum hwl_table {

@@ -33,6 +33,18 @@ static uint16_t check_plane(hwl_part *part, uint8_t plane)
     return HWL_ERROR_NONE;
 }
 
+/* Whether a line may be driven by a code; a chip without a configuration keeps its own limit. */
+static uint16_t check_volts(hwl_chip *chip, hwl_part *part, int32_t code)
+{
+    hwl_msg_configure limits = chip->configuration.limits;
+    if (limits.configuration == 0) {
+        chip->array->limits(chip->array->context, &limits);
+    }
+    const double volts = code * (part->tile->dac_full_scale / part->tile->dac_code_max);
+    return volts > limits.voltage_max ? hwl_refuse(part, HWL_ERROR_LIMIT, "a read above voltage_max")
+                                      : (uint16_t)HWL_ERROR_NONE;
+}
+
 /* Makes room for what is read. */
 static uint16_t prepare_values(hwl_part *part, uint64_t values, uint8_t value_bytes)
 {
@@ -59,7 +71,6 @@ static uint64_t vmm_values(const hwl_message *message, const hwl_msg_describe_an
 
 static uint16_t vmm_prepare(hwl_chip *chip, hwl_part *part)
 {
-    (void)chip;
     hwl_msg_vmm asked;
     memcpy(&asked, part->message->body, sizeof asked);
     if (asked.direction > HWL_BACKWARD || (asked.width != 1 && asked.width != 2 && asked.width != 4) ||
@@ -84,6 +95,14 @@ static uint16_t vmm_prepare(hwl_chip *chip, hwl_part *part)
     }
     if (!hwl_unpack_signed(packed, asked.width, (size_t)codes, (int32_t)part->tile->dac_code_max, part->codes)) {
         return hwl_refuse(part, HWL_ERROR_RANGE, "a code above dac_code_max");
+    }
+    int32_t largest = 0;
+    for (size_t n = 0; n < (size_t)codes; n++) {
+        const int32_t code = part->codes[n] < 0 ? -part->codes[n] : part->codes[n];
+        largest = code > largest ? code : largest;
+    }
+    if (check_volts(chip, part, largest) != HWL_ERROR_NONE) {
+        return HWL_ERROR_LIMIT;
     }
     uint8_t value_bytes;
     const uint64_t values = vmm_values(part->message, part->tile, &value_bytes);
@@ -117,7 +136,6 @@ static uint64_t cells_values(const hwl_message *message, const hwl_msg_describe_
 
 static uint16_t cells_prepare(hwl_chip *chip, hwl_part *part)
 {
-    (void)chip;
     hwl_msg_read_cells asked;
     memcpy(&asked, part->message->body, sizeof asked);
     if (asked.average == 0 || asked.average > part->tile->average_max) {
@@ -130,6 +148,9 @@ static uint16_t cells_prepare(hwl_chip *chip, hwl_part *part)
     }
     if (error == HWL_ERROR_NONE && !hwl_tail_is_whole(&part->tail)) {
         error = hwl_refuse(part, HWL_ERROR_LENGTH, "more bytes than the lists of lines");
+    }
+    if (error == HWL_ERROR_NONE) {
+        error = check_volts(chip, part, (int32_t)part->tile->dac_code_max);
     }
     if (error != HWL_ERROR_NONE) {
         return error;

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hwloop import __version__
-from hwloop.cli import chip, device, doctor, reproduce, run, train
+from hwloop.cli import chip, device, doctor, reproduce, run, sweep, train
 from hwloop.cli.output import print_error, print_json
 from hwloop.errors import INTERRUPTED, CrossbarError
 
@@ -28,6 +28,7 @@ app.command("train")(train.train)
 app.add_typer(chip.app, name="chip")
 app.add_typer(device.app, name="device")
 app.add_typer(run.app, name="run")
+app.command("sweep")(sweep.sweep)
 app.command("reproduce")(reproduce.reproduce)
 app.command("doctor")(doctor.doctor)
 

@@ -11,6 +11,7 @@ import typer
 
 from hwloop.backend import ChipCounters, LinkCounters, Linked, open_backend
 from hwloop.capabilities import Capabilities, PolarityShape, TileCapabilities
+from hwloop.cli import chip_conform, chip_dose
 from hwloop.cli.output import BackendOption, JsonFlag, print_json, print_table, si
 
 COMMANDS = "hwloop.chip_commands"
@@ -19,6 +20,10 @@ COMMANDS = "hwloop.chip_commands"
 app = typer.Typer(help="The array behind a URL.", no_args_is_help=True)
 for point in entry_points(group=COMMANDS):
     app.command(point.name)(point.load())
+
+
+app.command("dose")(chip_dose.dose)
+app.command("conform")(chip_conform.conform)
 
 
 @app.callback()

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwloop.cli.moves import Moves
 from hwloop.cli.output import JsonFlag, print_error, print_json, print_table, si
 from hwloop.errors import INTERRUPTED, ConfigurationError
+from hwloop.testing import FaultSpec
 
 if TYPE_CHECKING:
     from hwloop.characterization.plans import Progress
@@ -42,6 +44,10 @@ def measure(
         str | None,
         typer.Option(metavar="FILE", help="Device preset or file, in place of the URL's."),
     ] = None,
+    station: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Station file of the bench, with its limits."),
+    ] = None,
     tile: Annotated[int | None, typer.Option(help="Tile of the chip. (default: 0)")] = None,
     rows: Annotated[
         str | None, typer.Option(metavar="LINES", help="0:4, 7 or 0,3,5. (default: all)")
@@ -60,7 +66,14 @@ def measure(
         Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")
     ] = None,
     arm: Annotated[
-        str | None, typer.Option(metavar="CHIP_ID", help="Physical chip that may be moved.")
+        str | None, typer.Option(metavar="CHIP_ID", help="Chip that may be moved, by its id.")
+    ] = None,
+    faults: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Faults on the link, to try it: drop=0.01,flip=1e-4,reboot=after-intent@40.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the dose and what it costs; move nothing.")
@@ -71,6 +84,7 @@ def measure(
     flags: dict[str, Any] = {
         "backend": backend,
         "device": device,
+        "station": station,
         "tile": tile,
         "rows": rows,
         "cols": cols,
@@ -80,13 +94,14 @@ def measure(
 
         flags["cells"] = parse_cells(cells)
     given = {key: value for key, value in flags.items() if value is not None}
+    moves = Moves(arm, None if faults is None else FaultSpec.parse(faults), backend)
     if resume is not None:
-        if given or assignments or plan or out or dry_run:
+        if given.keys() - {"backend"} or assignments or plan or out or dry_run:
             raise ConfigurationError(
-                "--resume takes all settings from the interrupted run",
+                "--resume takes all settings from the interrupted run, but where its array is now",
                 remedy=f"hwloop device measure --resume {resume}",
             )
-        _run(None, resume, arm, as_json)
+        _run(None, resume, moves, as_json)
         return
     if plan is None:
         from hwloop.characterization.plans import PLANS
@@ -100,21 +115,35 @@ def measure(
     if dry_run:
         _dry_run(config, as_json)
     else:
-        _run(config, out, arm, as_json)
+        _run(config, out, moves, as_json)
 
 
-def _run(config: MeasureConfig | None, folder: Path | None, arm: str | None, as_json: bool) -> None:
+def _run(config: MeasureConfig | None, folder: Path | None, moves: Moves, as_json: bool) -> None:
     """Measure into a new folder, or, without a configuration, resume the run in the folder."""
     from hwloop.experiments.measure import measure_run, resume_run
 
     shown = Display()
     try:
         if config is not None:
-            run = measure_run(config, out=folder, arm=arm, watch=shown, began=shown.began)
+            run = measure_run(
+                config,
+                out=folder,
+                arm=moves.arm,
+                faults=moves.faults,
+                watch=shown,
+                began=shown.began,
+            )
         else:
             assert folder is not None
             shown.folder = folder
-            run = resume_run(folder, arm=arm, watch=shown)
+            run = resume_run(
+                folder,
+                arm=moves.arm,
+                url=moves.url,
+                faults=moves.faults,
+                watch=shown,
+                tell=print_error,
+            )
     except KeyboardInterrupt:
         shown.close()
         path = shown.folder

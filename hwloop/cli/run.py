@@ -9,6 +9,7 @@ import typer
 
 from hwloop.cli.output import JsonFlag, print_json
 from hwloop.cli.run_compare import compare
+from hwloop.cli.run_reconcile import reconcile
 from hwloop.cli.run_replay import replay
 from hwloop.cli.run_tape import tape
 from hwloop.run import load_run
@@ -17,6 +18,7 @@ app = typer.Typer(help="The folders of runs.", no_args_is_help=True)
 app.command()(tape)
 app.command()(replay)
 app.command()(compare)
+app.command()(reconcile)
 
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="Folder of a run, for example runs/7.")

@@ -41,8 +41,11 @@ def compare(
     device: Annotated[
         str | None, typer.Option(metavar="FILE", help="Device preset or file with its limits.")
     ] = None,
+    station: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Station file of the bench, with its limits.")
+    ] = None,
     arm: Annotated[
-        str | None, typer.Option(metavar="CHIP_ID", help="Physical chip that may be moved.")
+        str | None, typer.Option(metavar="CHIP_ID", help="Chip that may be moved, by its id.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Pass the guard and show the dose; move nothing.")
@@ -62,14 +65,14 @@ def compare(
         raise ConfigurationError("a tolerance is a positive number, in codes also 0")
     limit = DEFAULT_NOISE if codes is None and noise is None else noise
     recording = open_recording(tape_of(run))
-    rehearsed = _rehearse(recording, backend, device)
+    rehearsed = _rehearse(recording, backend, device, station)
     if dry_run:
         _show_dry(run, backend, rehearsed, as_json)
         return
-    _compare(run, recording, backend, device, arm, Tolerance(codes, limit), as_json)
+    _compare(run, recording, backend, device, station, arm, Tolerance(codes, limit), as_json)
 
 
-def _rehearse(recording: Recording, url: str, device: str | None) -> Rehearsed:
+def _rehearse(recording: Recording, url: str, device: str | None, station: str | None) -> Rehearsed:
     """Let the guard see all operations before the first one moves anything."""
     from hwloop.crossbar import Chip
     from hwloop.experiments.compare import Rehearsal, rehearse
@@ -81,7 +84,7 @@ def _rehearse(recording: Recording, url: str, device: str | None) -> Rehearsed:
         opened.close()
     size = recording.path.stat().st_size
     with (
-        Chip(Rehearsal(array), device=device, arm=array.chip_id) as chip,
+        Chip(Rehearsal(array), device=device, station=station, arm=array.chip_id) as chip,
         share("checking", size) as tell,
     ):
         return rehearse(recording, chip, tell)
@@ -92,6 +95,7 @@ def _compare(
     recording: Recording,
     url: str,
     device: str | None,
+    station: str | None,
     arm: str | None,
     tolerance: Tolerance,
     as_json: bool,
@@ -100,7 +104,10 @@ def _compare(
     from hwloop.experiments.compare import compare as compare_with
 
     size = recording.path.stat().st_size
-    with connect(url, device=device, arm=arm) as chip, share("comparing", size) as tell:
+    with (
+        connect(url, device=device, station=station, arm=arm) as chip,
+        share("comparing", size) as tell,
+    ):
         found = compare_with(recording, chip, tolerance, tell)
     if as_json:
         kinds = {kind: dataclasses.asdict(row) for kind, row in found.kinds.items()}

@@ -114,6 +114,7 @@ def _show(
         found = summarise(path, tell)
         chosen = (entry for entry in entries(path, tell) if entry.operation in selection)
         shown = list(islice(chosen, max(start, 0), max(start, 0) + max(limit, 0)))
+    known = verdicts_on(path)
     if as_json:
         events = [
             parse_json(raw, f"{path}: event", ReplayError)
@@ -126,7 +127,7 @@ def _show(
                 "operations": found.operations,
                 "torn": found.torn,
                 "events": events,
-                "entries": [_content(entry) for entry in shown],
+                "entries": [_content(entry, known) for entry in shown],
             }
         )
         return
@@ -135,8 +136,9 @@ def _show(
         title,
         ("id", "operation", "tile", "what", "result"),
         [
-            (e.operation.id, e.operation.kind, e.operation.tile, what(e.operation), got(e.result))
-            for e in shown
+            (op.id, op.kind, op.tile, what(op), _got(entry, known))
+            for entry in shown
+            for op in (entry.operation,)
         ],
     )
 
@@ -197,7 +199,29 @@ def _texts(path: Path) -> dict[str, str]:
     return texts
 
 
-def _content(entry: Entry) -> dict[str, Any]:
+def verdicts_on(path: Path) -> dict[int, str]:
+    """Return what hosts and users have said on a tape of operations without a result, by id."""
+    known: dict[int, str] = {}
+    for kind, payload in records(path):
+        if kind is not RecordType.EVENT:
+            continue
+        event = parse_json(payload, f"{path}: event", ReplayError)
+        known |= {int(n): verdict for n, verdict in event.get("verdicts", {}).items()}
+        for n in event.get("resumed", {}).get("sent", ()):
+            known.pop(n, None)
+        for n, verdict in event.get("reconciled", {}).get("decided", {}).items():
+            known[int(n)] = f"{verdict}, as decided"
+    return known
+
+
+def _got(entry: Entry, known: dict[int, str]) -> str:
+    """Return what an operation gave, or what is known of it where it gave nothing."""
+    if entry.result is not None:
+        return got(entry.result)
+    return known.get(entry.operation.id, "none").replace("_", " ")
+
+
+def _content(entry: Entry, known: dict[int, str]) -> dict[str, Any]:
     operation, result = entry.operation, entry.result
     answer = None
     if result is not None:
@@ -209,4 +233,5 @@ def _content(entry: Entry) -> dict[str, Any]:
         "kind": operation.kind,
         **{name: plain(value) for name, value in operation.content().items()},
         "result": answer,
+        "verdict": plain(result.verdict) if result is not None else known.get(operation.id),
     }

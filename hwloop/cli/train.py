@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hwloop.cli.moves import Moves
 from hwloop.cli.output import JsonFlag, print_error, print_json, print_table, si
 from hwloop.errors import INTERRUPTED, ConfigurationError
+from hwloop.testing import FaultSpec
 
 if TYPE_CHECKING:
     from hwloop.experiments.config import TrainConfig
@@ -31,6 +33,10 @@ def train(
         str | None,
         typer.Option(metavar="FILE", help="Device preset or file, in place of the URL's."),
     ] = None,
+    station: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Station file of the bench, with its limits."),
+    ] = None,
     algorithm: Annotated[
         str | None,
         typer.Option(
@@ -43,8 +49,13 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME|FOLDER",
-            help="mnist, digits, or a folder of IDX files or images. (default: mnist)",
+            help="mnist, digits, cifar10, cifar100, a CIFAR archive, or a folder of IDX files or "
+            "images. (default: mnist)",
         ),
+    ] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="training or transfer-learning. (default: training)"),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data. (default: 10)")] = None,
     limit: Annotated[
@@ -58,7 +69,14 @@ def train(
         Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run.")
     ] = None,
     arm: Annotated[
-        str | None, typer.Option(metavar="CHIP_ID", help="Physical chip that may be moved.")
+        str | None, typer.Option(metavar="CHIP_ID", help="Chip that may be moved, by its id.")
+    ] = None,
+    faults: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Faults on the link, to try it: drop=0.01,flip=1e-4,reboot=after-intent@40.",
+        ),
     ] = None,
     assignments: Assignments = None,
     dry_run: Annotated[
@@ -70,20 +88,23 @@ def train(
     flags = {
         "backend.url": backend,
         "backend.device": device,
+        "backend.station": station,
         "algorithm.name": algorithm,
         "data.source": data,
+        "experiment": experiment,
         "schedule.epochs": epochs,
         "schedule.limit": limit,
         "seed": seed,
     }
     given = {key: value for key, value in flags.items() if value is not None}
+    moves = Moves(arm, None if faults is None else FaultSpec.parse(faults), backend)
     if resume is not None:
-        if given or assignments or config or out or dry_run:
+        if given.keys() - {"backend.url"} or assignments or config or out or dry_run:
             raise ConfigurationError(
-                "--resume takes all settings from the interrupted run",
+                "--resume takes all settings from the interrupted run, but where its array is now",
                 remedy=f"hwloop train --resume {resume}",
             )
-        _run(None, resume, arm, as_json)
+        _run(None, resume, moves, as_json)
         return
     require_training_parts()
     from hwloop.experiments.config import load_config
@@ -92,10 +113,10 @@ def train(
     if dry_run:
         _dry_run(loaded, as_json)
     else:
-        _run(loaded, out, arm, as_json)
+        _run(loaded, out, moves, as_json)
 
 
-def _run(config: TrainConfig | None, folder: Path | None, arm: str | None, as_json: bool) -> None:
+def _run(config: TrainConfig | None, folder: Path | None, moves: Moves, as_json: bool) -> None:
     """Train by a configuration into a new folder, or, without one, resume the run in the folder."""
     require_training_parts()
     from hwloop.cli.progress import display
@@ -104,10 +125,14 @@ def _run(config: TrainConfig | None, folder: Path | None, arm: str | None, as_js
     with display() as observer:
         try:
             if config is not None:
-                run = train_run(config, out=folder, arm=arm, observer=observer)
+                run = train_run(
+                    config, out=folder, arm=moves.arm, faults=moves.faults, observer=observer
+                )
             else:
                 assert folder is not None
-                run = resume_run(folder, arm=arm, observer=observer)
+                run = resume_run(
+                    folder, arm=moves.arm, url=moves.url, faults=moves.faults, observer=observer
+                )
         except KeyboardInterrupt:
             path = observer.folder
             observer.close()
@@ -127,6 +152,11 @@ def _show_summary(folder: Path, summary: dict[str, Any], *, report: Path | None)
     rows = [("test accuracy", _percent(summary["test_accuracy"]) + ", mean of the last 3 epochs")]
     if summary["float_test_accuracy"] is not None:
         rows.append(("float network", _percent(summary["float_test_accuracy"])))
+    if "pretrained_accuracy" in summary:
+        old = [_percent(summary[f"{key}_accuracy"]) for key in ("pretrained", "programmed")]
+        rows.append(("classes before", f"{old[0]} in float, {old[1]} after programming"))
+        error = _percent(summary["weight_error"])
+        rows.append(("programming error", f"{error} of each layer's largest weight"))
     rows += [
         ("pulses", si(summary["pulses"], "").strip()),
         ("chip time", si(summary["chip_seconds"], "s")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,29 +17,46 @@ from hwloop import device_file
 from hwloop.backend import (
     AbortReport,
     CrossbarBackend,
+    KeepsJournal,
     LinkCounters,
     Linked,
     RemembersIds,
     Ticket,
+    moves_nothing,
     open_backend,
 )
 from hwloop.capabilities import Capabilities, Configuration, Limits
 from hwloop.crossbar.batch import Batch
+from hwloop.crossbar.safety import (
+    CALLER,
+    check_installed,
+    is_armed,
+    load_bench,
+    make_guard,
+    sources,
+)
+from hwloop.crossbar.settling import verdicts_of
 from hwloop.crossbar.tile import Tile
 from hwloop.device_file import DeviceFile
-from hwloop.errors import CapabilityError, ConfigurationError
-from hwloop.guard import Guard
+from hwloop.errors import CapabilityError, ConfigurationError, CrossbarError
+from hwloop.guard import InForce, LifeLedger
 from hwloop.lowering import Lowered
 from hwloop.operations import Configure, Operation, Restore, Result, Snapshot, Wait
 from hwloop.tape import HashTape, TapeSink
 
 L = TypeVar("L")
 
+ID_GAP = 1 << 20
+"""Ids that are left out behind the last one that an array remembers. An earlier run may have put as
+many on its tape that were never sent, and what an array says of an id has to be about one operation
+only."""
+
 
 def connect(
     url: str,
     *,
     device: str | None = None,
+    station: str | os.PathLike[str] | None = None,
     limits: Limits | None = None,
     arm: str | None = None,
     tape: TapeSink | None = None,
@@ -48,17 +67,32 @@ def connect(
     Args:
         url: for example `sim:reram-om,shape=64x64,seed=1`.
         device: name or path of the device file; the backend's own by default.
-        limits: further limits of the bench; the tightest of all wins.
-        arm: id of the physical chip that may be moved; virtual arrays need none.
+        station: path of the station file of the bench; the tightest of its limits, the chip's own
+            and the device file's holds.
+        limits: further limits, which can only tighten.
+        arm: id of the chip that may be moved; arrays that this process starts need none.
         tape: where operations and results are recorded; by default only their hash is kept.
         lowerings: names of lowerings that build missing capabilities (`hwloop.lowering.LOWERINGS`).
 
     Raises:
-        ConfigurationError: URL, device file or lowering is wrong.
+        ConfigurationError: URL, device file, station file or lowering is wrong.
+        SafetyError: another process holds the chip, or it does not take the limits.
     """
-    return Chip(
-        open_backend(url), device=device, limits=limits, arm=arm, tape=tape, lowerings=lowerings
-    )
+    backend = open_backend(url)
+    try:
+        return Chip(
+            backend,
+            device=device,
+            station=station,
+            limits=limits,
+            arm=arm,
+            tape=tape,
+            lowerings=lowerings,
+        )
+    except BaseException:
+        with contextlib.suppress(CrossbarError):
+            backend.close()
+        raise
 
 
 @dataclass(slots=True)
@@ -103,6 +137,12 @@ class Submission:
 class Chip:
     """An array with its guard and tape; `chip[i]` is tile i.
 
+    Args:
+        backend: the array.
+        device, station, limits, arm, tape, lowerings: as of `connect`.
+        limits_from: where `limits` come from, for people.
+        rehearsal: whether the doses of the chip's life are left as they are.
+
     Attributes:
         capabilities: what the array can do.
         device: the device file that describes its cells, or None.
@@ -117,13 +157,17 @@ class Chip:
         backend: CrossbarBackend,
         *,
         device: str | None = None,
+        station: str | os.PathLike[str] | None = None,
         limits: Limits | None = None,
+        limits_from: str = CALLER,
         arm: str | None = None,
         tape: TapeSink | None = None,
         lowerings: Iterable[str] = (),
+        rehearsal: bool = False,
     ) -> None:
         self.backend = backend
         own = backend.describe()
+        bench = None if station is None else load_bench(station)
         self.device: DeviceFile | None = None
         if device is not None:
             self.device = device_file.load(device)
@@ -133,34 +177,22 @@ class Chip:
             own = own.model_copy(update={"granularity": self.device.granularity})
         self._lowered = Lowered(own, lowerings)
         self.capabilities: Capabilities = self._lowered.capabilities
-        configuration = self.capabilities.configuration
-        if self.device is not None:
-            configuration = Configuration(
-                shapes=configuration.shapes or self.device.shapes,
-                limits=configuration.limits.tightened(self.device.limits),
-            )
-        if limits is not None:
-            configuration = Configuration(
-                shapes=configuration.shapes, limits=configuration.limits.tightened(limits)
-            )
-        armed = self.capabilities.kind == "virtual"
-        if not armed and arm is not None:
-            if arm != self.capabilities.chip_id:
-                raise ConfigurationError(
-                    f"armed chip {arm!r}, but {self.capabilities.chip_id!r} is connected"
-                )
-            if self.device is not None and self.device.conductance.normalised:
-                raise ConfigurationError(
-                    f"device file {self.device.name!r} is in normalised units, "
-                    "it cannot arm a physical chip",
-                    remedy="name a device file with measured conductances",
-                )
-            armed = True
-        self.guard = Guard(own, configuration, armed=armed)
+        more = [] if limits is None else [(limits_from, limits)]
+        name = device or own.device or ""
+        in_force = InForce.of(sources(own, self.device, name, bench, more))
+        shapes = own.configuration.shapes or (self.device.shapes if self.device else {})
+        configuration = Configuration(shapes=shapes, limits=in_force.limits)
+        armed = is_armed(backend, own, arm, self.device)
+        still = rehearsal or moves_nothing(backend)
+        self.guard = make_guard(
+            backend, own, configuration, in_force, bench, armed=armed, rehearsal=still
+        )
+        self._life = self.guard.life
         self.tape: TapeSink = tape if tape is not None else HashTape()
         self.totals = Totals()
         # Ids are unique for the life of an array, and some arrays outlive their hosts.
-        self.first_id = 1 + (backend.last_id if isinstance(backend, RemembersIds) else 0)
+        last = backend.last_id if isinstance(backend, RemembersIds) else 0
+        self.first_id = 1 + (last + ID_GAP if last else 0)
         self.next_id = self.first_id
         self.next_ordinal = 1
         self._outstanding: deque[Submission] = deque()
@@ -168,8 +200,14 @@ class Chip:
         self._closed = False
         # With what is in force, so that a replay needs no other file.
         recorded = own.model_copy(update={"configuration": configuration})
-        self.tape.event({"chip": recorded.model_dump(mode="json")})
-        self.submit([Configure(content_json=configuration.canonical())]).results()
+        boot = {"boot": backend.boot} if isinstance(backend, KeepsJournal) else {}
+        try:
+            self.tape.event({"chip": recorded.model_dump(mode="json"), **boot})
+            self.submit([Configure(content_json=configuration.canonical())]).results()
+            check_installed(backend, configuration)
+        except BaseException:
+            self._let_go()
+            raise
 
     def __getitem__(self, index: int) -> Tile:
         """Return a tile."""
@@ -194,9 +232,11 @@ class Chip:
         trace: TracebackType | None,
     ) -> None:
         """Close the chip; an interrupted or failed block aborts what is queued first."""
-        if error is not None:
-            self.abort()
-        self.close()
+        try:
+            if error is not None:
+                self.abort()
+        finally:
+            self.close()
 
     @property
     def configuration(self) -> Configuration:
@@ -279,7 +319,11 @@ class Chip:
     def abort(self) -> AbortReport:
         """Idle the lines at once, cut the operation under way short, and drop what is queued."""
         report = self.backend.abort()
-        self._outstanding.clear()
+        try:
+            for submission in self._outstanding:
+                self._settle(submission, report)
+        finally:
+            self._outstanding.clear()
         self.tape.event({"abort": {"not_applied": list(report.not_applied)}})
         self.backend.clear()
         return report
@@ -292,8 +336,16 @@ class Chip:
         try:
             self.flush()
         finally:
-            self.backend.close()
-            self.tape.close()
+            try:
+                self.backend.close()
+            finally:
+                self._let_go()
+                self.tape.close()
+
+    def _let_go(self) -> None:
+        """Write the doses down, and let others have the chip."""
+        if isinstance(self._life, LifeLedger):
+            self._life.close()
 
     def _needs(self, kind: str) -> None:
         if kind not in self.capabilities.operations:
@@ -303,16 +355,35 @@ class Chip:
 
     def _collect(self, wanted: Submission) -> None:
         while self._outstanding:
-            first = self._outstanding.popleft()
-            results = self.backend.wait(first.ticket)
-            self.tape.results(results)
-            totals = self.totals
-            for result in results:
-                totals.operations += 1
-                totals.pulses += result.fired
-                totals.ticks += result.ticks
-                if result.distance is not None:
-                    self.tape.event({"distance": result.distance, "operation": result.id})
+            first = self._outstanding[0]
+            try:
+                results = self.backend.wait(first.ticket)
+            except CrossbarError:
+                self._outstanding.popleft()
+                self._settle(first)
+                raise
+            self._outstanding.popleft()
+            self._record(results)
             first._finish(results)
             if first is wanted:
                 return
+
+    def _record(self, results: Sequence[Result]) -> None:
+        self.tape.results(results)
+        totals = self.totals
+        for result in results:
+            totals.operations += 1
+            totals.pulses += result.fired
+            totals.ticks += result.ticks
+            if result.distance is not None:
+                self.tape.event({"distance": result.distance, "operation": result.id})
+
+    def _settle(self, submission: Submission, report: AbortReport | None = None) -> None:
+        """Put on the tape what became of a submission that failed or was cut off."""
+        ticket = submission.ticket
+        self._record(ticket.results)
+        verdicts = verdicts_of(ticket, self.backend, report)
+        if verdicts:
+            named = {str(identity): v.name.lower() for identity, v in verdicts.items()}
+            why = ticket.error.message if ticket.error is not None else "aborted"
+            self.tape.event({"verdicts": named, "because": why})

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from hwloop import device_file
 from hwloop.backend import split_url
+from hwloop.errors import ConfigurationError
 from hwloop.experiments.config import TrainConfig
 from hwloop.experiments.data import DATA_SETS
+from hwloop.experiments.data_cifar import find_cifar
+from hwloop.testing import FaultSpec
 
 SIMULATOR = "sim"
 REPLAY = "replay"
@@ -26,15 +29,22 @@ def is_replay(url: str) -> bool:
 
 def absolute(config: TrainConfig) -> TrainConfig:
     """Return a configuration whose files and folders are found from any working folder."""
-    device = config.backend.device
+    device, station = config.backend.device, config.backend.station
     backend = config.backend.model_copy(
         update={
+            "station": None if station is None else absolute_name(station),
             "url": absolute_url(config.backend.url),
             "device": None if device is None else absolute_name(device),
         }
     )
-    data = config.data.model_copy(update={"source": absolute_name(config.data.source)})
-    return config.model_copy(update={"backend": backend, "data": data})
+    archive = find_cifar(config.data.source)
+    source = config.data.source if archive is None else str(archive[1])
+    data = config.data.model_copy(update={"source": absolute_name(source)})
+    transfer = config.transfer
+    if transfer is not None and transfer.cache is not None:
+        cache = str(Path(transfer.cache).expanduser().absolute())
+        transfer = transfer.model_copy(update={"cache": cache})
+    return config.model_copy(update={"backend": backend, "data": data, "transfer": transfer})
 
 
 def absolute_url(url: str) -> str:
@@ -85,3 +95,20 @@ def complete_url(
     if seed is not None:
         options.setdefault("seed", str(seed))
     return _join(scheme, address, options)
+
+
+def with_faults(url: str, faults: FaultSpec | None) -> str:
+    """Return the URL of an array whose link has faults.
+
+    Raises:
+        ConfigurationError: there is no link to spoil.
+    """
+    if faults is None:
+        return url
+    scheme, address, options = split_url(url)
+    if scheme in (SIMULATOR, REPLAY):
+        raise ConfigurationError(
+            f"--faults: {url} has no link on which anything could go wrong",
+            remedy="use emulator:native, or an array behind serial: or zmq:",
+        )
+    return _join(scheme, address, {**options, "faults": faults.in_url()})

@@ -10,49 +10,40 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_type_hints
 import yaml
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     create_model,
     field_validator,
+    model_validator,
 )
 
 from hwloop import controllers
+from hwloop.capabilities import Limits
 from hwloop.device_file.explain import nearest, short
+from hwloop.device_file.text import parse
 from hwloop.errors import ConfigurationError
-
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """Base of every section: frozen, no unknown keys, no NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+from hwloop.experiments.network_config import DEFAULT_KIND, NETWORKS, Mlp, Network, Rule
+from hwloop.experiments.sections import Count, Positive, Section
+from hwloop.experiments.transfer_config import Transfer
 
 
 class Data(Section):
     """What is learned.
 
     Attributes:
-        source: `mnist`, `digits`, or a folder of IDX files or of images, one subfolder per class.
+        source: `mnist`, `digits`, `cifar10`, `cifar100`, a CIFAR archive or its folder, or a folder
+            of IDX files or of images, one subfolder per class.
         test_share: share of each class that is kept for the test, where the source has no split.
+        samples: training samples that are used, as many of each class; None for all.
+        image_size: height and width that images of a folder are scaled to; None keeps theirs.
+        colour: whether images are read in colour; None reads CIFAR so, and folders as grey values.
     """
 
     source: str = "mnist"
     test_share: float = Field(default=0.2, gt=0, lt=1)
-
-
-class Network(Section):
-    """The network, a multilayer perceptron.
-
-    Attributes:
-        hidden: widths of the hidden layers.
-        activation: function of the hidden units.
-    """
-
-    hidden: tuple[Count, ...] = (256, 128)
-    activation: Literal["tanh", "relu", "sigmoid"] = "tanh"
+    samples: Count | None = None
+    image_size: Count | None = None
+    colour: bool | None = None
 
 
 class Algorithm(Section):
@@ -75,6 +66,26 @@ class Algorithm(Section):
             **{k: v for k, v in values.items() if k not in Algorithm.model_fields}
         )
 
+    def changed(self, options: Mapping[str, Any]) -> Any:
+        """Return the options as the controller takes them, some of them changed.
+
+        Raises:
+            ConfigurationError: the algorithm has no such option, or the value does not fit.
+        """
+        known = [name for name in type(self).model_fields if name not in Algorithm.model_fields]
+        for name in options:
+            if name not in known:
+                near = nearest(name, known)
+                raise ConfigurationError(
+                    f"rules: {self.name} has no option {name!r} that can differ between layers",
+                    remedy=f"did you mean {near}?" if near else f"options: {', '.join(known)}",
+                )
+        try:
+            section = type(self).model_validate({**self.model_dump(), **options})
+        except ValidationError as error:
+            raise _explain(error, {}, None) from None
+        return section.options()
+
 
 class Backend(Section):
     """The array.
@@ -82,11 +93,15 @@ class Backend(Section):
     Attributes:
         url: where it is; `shape` and `seed` of a `sim:` URL are filled in where they are missing.
         device: name or path of a device file, in place of the one that the URL names.
+        station: path of the station file of the bench, with its limits.
+        limits: further limits; the tightest of all holds.
         lowerings: names of lowerings that build missing capabilities.
     """
 
     url: str = "sim:reram-om"
     device: str | None = None
+    station: str | None = None
+    limits: Limits = Limits()
     lowerings: tuple[str, ...] = ()
 
 
@@ -185,21 +200,46 @@ else:
     ]
 
 
+_FORMS: dict[str, Mapping[str, type[BaseModel]]] = {"algorithm": ALGORITHMS, "network": NETWORKS}
+
+TRANSFER_LEARNING = "transfer-learning"
+
+
 class TrainConfig(Section):
     """Everything that determines a training run.
 
     Attributes:
+        experiment: `training` from initial weights, or `transfer-learning` from weights that were
+            trained in float on other classes.
         seed: seed of the weights, the order of the data, the controller and, unless its URL names
             one, a simulated array.
+        rules: what is different in some layers; None for what suits the network.
+        transfer: settings of transfer learning, None without it.
     """
 
+    experiment: Literal["training", "transfer-learning"] = "training"
     seed: int = Field(default=1, ge=0, lt=2**63)
     data: Data = Data()
-    network: Network = Network()
+    network: Network = Mlp()
+    rules: tuple[Rule, ...] | None = None
+    transfer: Transfer | None = None
     algorithm: AnyAlgorithm = ALGORITHMS[DEFAULT_ALGORITHM].model_validate({})
     backend: Backend = Backend()
     schedule: Schedule = Schedule()
     report: Report = Report()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _transfer_with_its_experiment(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping) or values.get("experiment") != TRANSFER_LEARNING:
+            return values
+        return {**values, "transfer": {} if values.get("transfer") is None else values["transfer"]}
+
+    @model_validator(mode="after")
+    def _transfer_only_with_its_experiment(self) -> TrainConfig:
+        if self.transfer is not None and self.experiment != TRANSFER_LEARNING:
+            raise ValueError(f"transfer has settings, but experiment is not {TRANSFER_LEARNING}")
+        return self
 
 
 def load_config(
@@ -219,9 +259,13 @@ def load_config(
     """
     file = {} if path is None else _read(path)
     command = _merge(_from_assignments(assignments), _nested(flags or {}))
-    chosen = _algorithm_name(command)
-    if chosen is not None and chosen != (_algorithm_name(file) or DEFAULT_ALGORITHM):
-        file = {k: v for k, v in file.items() if k != "algorithm"}  # another algorithm's options
+    for section, form, usual in (
+        ("algorithm", "name", DEFAULT_ALGORITHM),
+        ("network", "kind", DEFAULT_KIND),
+    ):
+        chosen = _form(command, section, form)
+        if chosen is not None and chosen != (_form(file, section, form) or usual):
+            file = {k: v for k, v in file.items() if k != section}  # another form's settings
     merged = _merge(file, command)
     if isinstance(merged.setdefault("algorithm", {}), dict):
         merged["algorithm"].setdefault("name", DEFAULT_ALGORITHM)
@@ -230,6 +274,8 @@ def load_config(
     except ValidationError as error:
         raise _explain(error, command, path) from None
     config.algorithm.options()
+    for rule in config.rules or ():
+        config.algorithm.changed(rule.options)
     return config
 
 
@@ -241,8 +287,10 @@ def dump_config(config: TrainConfig) -> str:
 def known_keys() -> list[str]:
     """Return the dotted keys of all settings."""
     keys = list(_keys_of(TrainConfig))
-    for section in ALGORITHMS.values():
-        keys += [f"algorithm.{key}" for key in section.model_fields]
+    forms: list[tuple[str, type[BaseModel]]] = [("transfer", Transfer)]
+    forms += [("algorithm", section) for section in ALGORITHMS.values()]
+    forms += [("network", section) for section in NETWORKS.values()]
+    keys += [f"{name}.{key}" for name, section in forms for key in section.model_fields]
     return sorted(set(keys))
 
 
@@ -259,7 +307,7 @@ def _keys_of(model: type[BaseModel]) -> Iterator[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -280,7 +328,7 @@ def _from_assignments(assignments: Sequence[str]) -> dict[str, Any]:
                 f"--set {text!r} is not key=value", remedy="write for example algorithm.n_s=2"
             )
         try:
-            values[key.strip()] = yaml.safe_load(value)
+            values[key.strip()] = parse(value)
         except yaml.YAMLError as error:
             raise ConfigurationError(f"--set {text!r}: the value is not YAML") from error
     return _nested(values)
@@ -306,9 +354,10 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _algorithm_name(layer: Mapping[str, Any]) -> Any:
-    section = layer.get("algorithm")
-    return section.get("name") if isinstance(section, Mapping) else None
+def _form(layer: Mapping[str, Any], name: str, key: str) -> Any:
+    """Return which of its forms a section names, if it does."""
+    section = layer.get(name)
+    return section.get(key) if isinstance(section, Mapping) else None
 
 
 def _explain(
@@ -316,20 +365,24 @@ def _explain(
 ) -> ConfigurationError:
     lines, remedy = [], "hwloop train --dry-run shows all settings"
     for problem in error.errors(include_url=False):
-        place = [str(part) for part in problem["loc"]]
-        if place[0] == "algorithm" and len(place) > 1 and place[1] in ALGORITHMS:
+        place = [str(part) for part in problem["loc"]] or ["transfer"]
+        if place[0] in _FORMS and len(place) > 1 and place[1] in _FORMS[place[0]]:
             del place[1]  # pydantic names the form that it chose; the file has no such level
         key = ".".join(place)
         where = "command line" if _holds(command, place) or path is None else str(path)
         what = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
         if problem["type"] == "union_tag_invalid":
-            what = f"unknown algorithm {problem['ctx']['tag']!r}"
-            remedy = f"use one of {', '.join(ALGORITHMS)}"
+            what = f"unknown {place[0]} {problem['ctx']['tag']!r}"
+            remedy = f"use one of {', '.join(_FORMS[place[0]])}"
         elif problem["type"] == "extra_forbidden":
             what = "unknown key"
             known = known_keys()
             near = next((k for k in known if k.split(".")[-1] == place[-1]), nearest(key, known))
             remedy = f"did you mean {near}?" if near else f"keys: {', '.join(known)}"
+            if key in known:
+                remedy = f"it is a setting of another {place[0]}"
+        elif not problem["loc"]:
+            remedy = f"set experiment to {TRANSFER_LEARNING}, or leave transfer out"
         else:
             what = f"is {short(problem['input'])}, {what}"
         lines.append(f"{where}: {key}: {what}")

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hwloop.experiments.address import is_replay
+from hwloop.experiments.going_on import can_be_set, stored_cells
 from hwloop.experiments.networks import accuracy
 from hwloop.experiments.progress import Observer, Progress, State, Tally
 from hwloop.experiments.rig import Rig
@@ -47,6 +48,8 @@ class Trainer:
     def run(self) -> None:
         """Train to the end."""
         progress = self.progress
+        if not progress.batches and not can_be_set(self._rig.chip.backend):
+            self._checkpoint()  # what the cells hold before the first batch
         while progress.batches < self._total or progress.batch > 0:
             self._epoch()
 
@@ -112,18 +115,20 @@ class Trainer:
     def _checkpoint(self) -> None:
         rig, folder = self._rig, self._folder
         rig.chip.flush()  # so that the tape ends with the last result
-        if is_replay(rig.bench.url):
+        cells = stored_cells(rig.chip)
+        if is_replay(rig.bench.url) or rig.chip.tape.repeating:
             return  # a tape has no state to go on from
         extra = {
             "progress": {**self.progress.content(), "seconds": self.seconds},
             "tape_bytes": folder.tape.stat().st_size,
             "metrics_bytes": folder.metrics_size(),
             "data": rig.bench.fingerprint,
+            "pretrained": rig.pretrained,
             "versions": versions(),
         }
         folder.add_checkpoint(
             self.progress.batches,
-            lambda path: save(path, rig.chip, rig.networks, rig.optimizer, extra),
+            lambda path: save(path, rig.chip, rig.networks, rig.optimizer, extra, cells),
         )
 
 

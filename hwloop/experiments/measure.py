@@ -8,36 +8,44 @@ import datetime
 import platform
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hwloop import __version__
-from hwloop.backend import open_backend
+from hwloop.backend import CrossbarBackend, open_backend
 from hwloop.characterization import files
 from hwloop.characterization.plans import Measuring, Plan, Progress, calibrate, rehearse
 from hwloop.crossbar import Chip
-from hwloop.errors import CapabilityError, ConfigurationError, CrossbarError, ReplayError
-from hwloop.experiments.address import absolute_name, absolute_url, complete_url, is_simulator
+from hwloop.errors import ConfigurationError, CrossbarError, ReplayError
+from hwloop.experiments.address import (
+    absolute_name,
+    absolute_url,
+    complete_url,
+    is_simulator,
+    with_faults,
+)
+from hwloop.experiments.going_on import can_be_set, feed, going_live, has_operations
 from hwloop.experiments.measure_config import (
     MeasureConfig,
     dump_measure_config,
     load_measure_config,
 )
-from hwloop.experiments.run_folder import RunFolder, replace_atomically
+from hwloop.experiments.run_folder import RunFolder, replace_atomically, told_how_to_go_on
 from hwloop.experiments.stand_ins import Taped
+from hwloop.experiments.start import START, restore_start, store_start
 from hwloop.procedures.cells import Cells
 from hwloop.run import CHECKPOINTS, CHIP, CONFIG, METRICS, Run, load_run
 from hwloop.tape import FileTape
 from hwloop.tape.format import MAGIC, split_records
-
-START = "start.npz"
-"""The state of a virtual array before the first plan, among the checkpoints."""
+from hwloop.testing import FaultSpec
 
 CALIBRATION = "calibration.yaml"
 """Converter calibrations, as a station file takes them."""
+
+LIMITS_FROM = "the settings (limits)"
+"""Origin of limits that a configuration gives."""
 
 Watch = Callable[[Progress], None]
 
@@ -64,6 +72,7 @@ def measure_run(
     *,
     out: Path | None = None,
     arm: str | None = None,
+    faults: FaultSpec | None = None,
     watch: Watch | None = None,
     began: Callable[[Path], None] | None = None,
 ) -> Run:
@@ -73,6 +82,7 @@ def measure_run(
         config: what to measure.
         out: folder that is made for the run; the next number below `runs/` by default.
         arm: id of the physical chip that may be moved.
+        faults: what goes wrong on the link to the array.
         watch: is told after each step.
         began: is told the folder.
 
@@ -84,10 +94,11 @@ def measure_run(
         update={
             "backend": absolute_url(config.backend),
             "device": None if config.device is None else absolute_name(config.device),
+            "station": None if config.station is None else absolute_name(config.station),
         }
     )
     config.made_plans()
-    backend = open_backend(url_of(config))
+    backend = open_backend(with_faults(url_of(config), faults))
     try:
         folder = RunFolder.create(out)
     except BaseException:
@@ -96,13 +107,14 @@ def measure_run(
     with folder.lock():
         chip = None
         try:
-            folder.begin(dump_measure_config(config))
-            tape = FileTape(folder.tape, {"config": config.model_dump(mode="json"), **_versions()})
-            chip = _open(config, backend, arm, tape)
-            folder.describe(chip.capabilities)
-            if began is not None:
-                began(folder.path)
-            return _work(config, chip, folder, watch)
+            with told_how_to_go_on(folder.path, "hwloop device measure"):
+                folder.begin(dump_measure_config(config))
+                header = {"config": config.model_dump(mode="json"), **_versions()}
+                chip = _open(config, backend, arm, FileTape(folder.tape, header))
+                folder.describe(chip.capabilities)
+                if began is not None:
+                    began(folder.path)
+                return _work(config, chip, folder, watch)
         except CrossbarError:
             if chip is None:
                 backend.close()
@@ -113,44 +125,80 @@ def measure_run(
             raise
 
 
-def resume_run(path: Path, *, arm: str | None = None, watch: Watch | None = None) -> Run:
-    """Continue an interrupted run of a virtual array, to the tape of an undisturbed run.
+def resume_run(
+    path: Path,
+    *,
+    arm: str | None = None,
+    url: str | None = None,
+    faults: FaultSpec | None = None,
+    watch: Watch | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Run:
+    """Continue an interrupted run.
 
-    The array is set to the state from which the run began, and the run repeated: what is on the
-    tape already has to repeat to the same bits.
+    An array that can be set to a state is set to that from which the run began, and the run is
+    repeated: what is on the tape already has to repeat to the same bits. Any other array is left as
+    it is: the tape answers until it ends, then the array goes live.
+
+    Args:
+        path: folder of the run.
+        arm: id of the physical chip that may be moved.
+        url: where the array is now, if not where it was.
+        faults: what goes wrong on the link to the array.
+        watch: is told after each step.
+        tell: is told in words what was found.
 
     Raises:
-        CapabilityError: the array is physical; what was measured is written into the folder.
+        OutcomeUnknownError: the user has to decide what to do about an operation.
         CrossbarError: the folder holds no run, another process writes it, or it cannot go on.
     """
     run = load_run(path)
     folder = RunFolder(run.folder)
-    with folder.lock():
+    with folder.lock(), told_how_to_go_on(run.folder, "hwloop device measure"):
         if run.complete:
             return run if run.report is not None else _with_report(run)
         config = load_measure_config(run.folder / CONFIG)
+        if url is not None:
+            config = config.model_copy(update={"backend": url})
         start = run.folder / CHECKPOINTS / START
-        backend = open_backend(url_of(config))
-        if backend.describe().kind != "virtual":
-            backend.close()
-            kept = salvage(run)
-            raise CapabilityError(
-                f"{path} cannot be repeated: only a virtual array can be set to its first state",
-                remedy=f"what was measured is in {', '.join(map(str, kept)) or 'its tape alone'}; "
-                "start a new run for the rest",
-            )
-        if not start.is_file():
-            folder.clear()
-            tape = FileTape(folder.tape, {"config": config.model_dump(mode="json"), **_versions()})
-        else:
+        backend = open_backend(with_faults(url_of(config), faults))
+        if not can_be_set(backend) and has_operations(run.tape_path):
+            return _go_on(run, config, backend, folder, arm, watch, tell)
+        if start.is_file() and (header_end := _header_end(folder.tape)):
             (run.folder / METRICS).unlink(missing_ok=True)
-            tape = FileTape.resume(folder.tape, _header_end(folder.tape))
+            tape = FileTape.resume(folder.tape, header_end)
+        else:
+            for path in (folder.tape, run.folder / METRICS):
+                path.unlink(missing_ok=True)
+            tape = FileTape(folder.tape, {"config": config.model_dump(mode="json"), **_versions()})
         chip = _open(config, backend, arm, tape)
         folder.describe(chip.capabilities)
-        if start.is_file():
-            with np.load(start, allow_pickle=False) as stored:
-                chip.restore([stored[f"tile{i}"] for i in range(len(chip))])
+        restore_start(chip, folder)
         return _work(config, chip, folder, watch)
+
+
+def _go_on(
+    run: Run,
+    config: MeasureConfig,
+    backend: CrossbarBackend,
+    folder: RunFolder,
+    arm: str | None,
+    watch: Watch | None,
+    tell: Callable[[str], None],
+) -> Run:
+    """Continue a run of an array that cannot be set to a state: the tape answers until it ends."""
+    try:
+        fed, examined = feed(run, backend)
+        offset = examined.interrupted.header_end
+        (run.folder / METRICS).unlink(missing_ok=True)
+        tape = FileTape.resume(folder.tape, offset)
+    except BaseException:
+        backend.close()
+        raise
+    chip = _open(config, fed, arm, tape)
+    folder.describe(chip.capabilities)
+    behind = going_live(chip, fed, examined, None, offset, tell)
+    return _work(config, chip, folder, watch, behind)
 
 
 def salvage(run: Run) -> list[Path]:
@@ -209,22 +257,37 @@ def plans_on(config: MeasureConfig, chip: Chip) -> Work:
 def _open(config: MeasureConfig, backend: Any, arm: str | None, tape: FileTape) -> Chip:
     device = None if is_simulator(config.backend) else config.device
     try:
-        return Chip(backend, device=device, arm=arm, tape=tape, lowerings=config.lowerings)
+        return Chip(
+            backend,
+            device=device,
+            station=config.station,
+            limits=config.limits,
+            limits_from=LIMITS_FROM,
+            arm=arm,
+            tape=tape,
+            lowerings=config.lowerings,
+        )
     except BaseException:
         tape.close()
         raise
 
 
-def _work(config: MeasureConfig, chip: Chip, folder: RunFolder, watch: Watch | None) -> Run:
+def _work(
+    config: MeasureConfig,
+    chip: Chip,
+    folder: RunFolder,
+    watch: Watch | None,
+    behind: AbstractContextManager[None] | None = None,
+) -> Run:
     """Rehearse all plans, carry them out, and write what came out."""
     started = time.monotonic()
     done: list[dict[str, Any]] = []
-    with chip:
+    with chip, behind or nullcontext():
         work = plans_on(config, chip)
         guard = copy.deepcopy(chip.guard)
         for plan, _ in work.plans:
             rehearse(chip, plan, work.cells, guard)
-        _store_start(chip, folder)
+        store_start(chip, folder)
         for plan, name in work.plans:
             done.append(_one(work, plan, folder, name, watch))
             folder.add_metrics(
@@ -292,24 +355,6 @@ def _keep_calibration(measuring: Measuring, folder: Path, name: str) -> None:
     )
 
 
-def _store_start(chip: Chip, folder: RunFolder) -> None:
-    """Store the state of a virtual array, once, so that the run can be repeated."""
-    path = folder.path / CHECKPOINTS / START
-    if path.is_file() or not {"snapshot", "restore"} <= chip.capabilities.operations:
-        return
-    try:
-        states = {f"tile{i}": state for i, state in enumerate(chip.snapshot())}
-    except CapabilityError:  # a replay of an array that has a state, which the replay has not
-        chip.backend.clear()
-        return
-
-    def write(partial: Path) -> None:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, **states)  # type: ignore[arg-type]
-
-    replace_atomically(path, write)
-
-
 def _summary(run: Run, work: Work, done: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
     chip = work.chip
     link = {} if chip.link is None else dataclasses.asdict(chip.link)
@@ -335,14 +380,11 @@ def _versions() -> dict[str, Any]:
 
 
 def _header_end(tape: Path) -> int:
-    """Return the length of a tape that holds nothing but its header.
-
-    Raises:
-        ConfigurationError: the tape ends before.
-    """
-    for end, _, _ in split_records(tape.read_bytes(), len(MAGIC)):
-        return end
-    raise ConfigurationError(f"{tape} has no header", remedy="start a new run")
+    """Return the length of a tape that holds nothing but its header; 0 without a whole one."""
+    if tape.is_file() and (raw := tape.read_bytes()).startswith(MAGIC):
+        for end, _, _ in split_records(raw, len(MAGIC)):
+            return end
+    return 0
 
 
 def _with_report(run: Run) -> Run:

@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hwloop.capabilities import Capabilities
+from hwloop.capabilities import Capabilities, Limits
 from hwloop.characterization.plans import PLANS, Plan, make_plan
 from hwloop.device_file.explain import nearest, short
+from hwloop.device_file.text import parse
 from hwloop.errors import ConfigurationError
 from hwloop.procedures.cells import Cells, LineChoice, choose_cells
 
@@ -31,6 +32,8 @@ class MeasureConfig(_Section):
     Attributes:
         backend: URL of the array.
         device: name or path of a device file, in place of the one that the URL names.
+        station: path of the station file of the bench, with its limits.
+        limits: further limits; the tightest of all holds.
         lowerings: names of lowerings that build missing capabilities.
         tile: index of the tile.
         rows, cols: lines of the block of cells, as `0:4`, a number or a list; every line by
@@ -42,6 +45,8 @@ class MeasureConfig(_Section):
 
     backend: str = "sim:reram-om"
     device: str | None = None
+    station: str | None = None
+    limits: Limits = Limits()
     lowerings: tuple[str, ...] = ()
     tile: int = Field(default=0, ge=0)
     rows: Lines = None
@@ -167,7 +172,7 @@ def dump_measure_config(config: MeasureConfig) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -185,11 +190,11 @@ def _assign(plans: list[dict[str, Any]], assignments: Sequence[str], file: bool)
                 f"--set {text!r} is not key=value", remedy="write for example pulses=200"
             )
         try:
-            parsed = yaml.safe_load(value)
+            parsed = parse(value)
         except yaml.YAMLError as error:
             raise ConfigurationError(f"--set {text!r}: the value is not YAML") from error
         if isinstance(parsed, str) and "," in parsed:
-            parsed = [yaml.safe_load(part) for part in parsed.split(",")]
+            parsed = [parse(part) for part in parsed.split(",")]
         name, dot, parameter = key.strip().partition(".")
         chosen = [plan for plan in plans if not dot or plan["plan"] == name]
         if (file and not dot) or not chosen:

@@ -11,7 +11,7 @@ from hwloop.capabilities import Capabilities
 from hwloop.characterization.plans import Measuring, Progress, rehearse
 from hwloop.crossbar import Chip
 from hwloop.experiments.address import complete_url, is_simulator
-from hwloop.experiments.measure import plans_on, url_of
+from hwloop.experiments.measure import LIMITS_FROM, plans_on, url_of
 from hwloop.experiments.measure_config import MeasureConfig
 from hwloop.experiments.stand_ins import Described
 from hwloop.tape.counting import CountingTape
@@ -35,7 +35,15 @@ def measure_cost(
     backend.close()
     device = None if is_simulator(config.backend) else config.device
     arm = described.chip_id
-    still = Chip(Described(described), device=device, arm=arm, lowerings=config.lowerings)
+    still = Chip(
+        Described(described),
+        device=device,
+        station=config.station,
+        limits=config.limits,
+        limits_from=LIMITS_FROM,
+        arm=arm,
+        lowerings=config.lowerings,
+    )
     work = plans_on(config, still)
     guard = copy.deepcopy(still.guard)
     plans: list[dict[str, Any]] = []
@@ -69,7 +77,11 @@ def measure_cost(
         return {**costs, "plans": plans}
     tape = CountingTape()
     with Chip(
-        open_backend(copied), device=device, tape=tape, lowerings=config.lowerings
+        open_backend(copied),
+        device=device,
+        tape=tape,
+        lowerings=config.lowerings,
+        rehearsal=True,
     ) as virtual:
         work = plans_on(config, virtual)
         for (plan, _), costed in zip(work.plans, plans, strict=True):

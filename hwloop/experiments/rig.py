@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,12 +15,18 @@ from hwloop.backend import CrossbarBackend, open_backend
 from hwloop.controllers import AlgorithmWarning, examine
 from hwloop.crossbar import Chip
 from hwloop.errors import CapabilityError
-from hwloop.experiments.address import complete_url, is_replay, is_simulator
+from hwloop.experiments import transfer
+from hwloop.experiments.address import complete_url, is_replay, is_simulator, with_faults
 from hwloop.experiments.config import TrainConfig
 from hwloop.experiments.data import Dataset, load_data
-from hwloop.experiments.networks import perceptron
+from hwloop.experiments.networks import build
+from hwloop.experiments.placements import placements
 from hwloop.nn import AnalogOptimizer, convert, shape_option, tile_shapes
 from hwloop.tape import TapeSink
+from hwloop.testing import FaultSpec
+
+LIMITS_FROM = "the settings (backend.limits)"
+"""Origin of limits that a configuration gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class Bench:
     Attributes:
         config: the configuration.
         data: the samples.
+        before: the samples of a pre-training, or None.
         net: the float network, initial weights.
         url: the array.
         backend: the array, opened.
@@ -38,7 +45,8 @@ class Bench:
 
     config: TrainConfig
     data: Dataset
-    net: nn.Sequential
+    before: Dataset | None
+    net: nn.Module
     url: str
     backend: CrossbarBackend
     fingerprint: str
@@ -56,27 +64,35 @@ class Bench:
         return whole if schedule.limit is None else min(schedule.limit, whole)
 
 
-def prepare(config: TrainConfig) -> Bench:
+def prepare(config: TrainConfig, faults: FaultSpec | None = None) -> Bench:
     """Load the data, make the network, open the array, and check that they fit together.
+
+    Args:
+        config: the configuration.
+        faults: what goes wrong on the link to the array.
 
     Raises:
         CrossbarError: they do not; nothing was sent or written.
     """
-    data = load_data(config.data.source, test_share=config.data.test_share)
-    net = perceptron(data.inputs, len(data.classes), config.network, config.seed)
-    shapes = tuple(tile_shapes(net, config.algorithm.options()))
+    data, before = load_data(**config.data.model_dump(exclude={"samples"})), None
+    if config.transfer is not None:
+        before, data = transfer.divide(data, config.transfer)
+    if config.data.samples is not None:
+        data = data.of_samples(config.data.samples)
+    net = build(config.network, data, config.seed)
+    shapes = tuple(tile_shapes(net, config.algorithm.options(), rules=placements(net, config)))
     shape, where = shape_option(shapes), config.backend
     url = complete_url(where.url, device=where.device, shape=shape, seed=config.seed)
-    backend = open_backend(url)
+    backend = open_backend(with_faults(url, faults))
     have = tuple((tile.rows, tile.cols) for tile in backend.describe().tiles)
     if have[: len(shapes)] != shapes:
         name = backend.describe().name
         backend.close()
         raise CapabilityError(
             f"the tiles of {name}, {shape_option(have)}, do not fit the network's, {shape}",
-            remedy="choose network.hidden to fit, or another shape of a simulated array",
+            remedy=f"choose a network that fits, or open a virtual array with shape={shape}",
         )
-    return Bench(config, data, net, url, backend, data.fingerprint())
+    return Bench(config, data, before, net, url, backend, data.fingerprint())
 
 
 @contextmanager
@@ -109,6 +125,7 @@ class Rig:
         bench: what is there before.
         arm: id of the physical chip that may be moved.
         tape: record of the run.
+        rehearsal: whether the doses of the chip's life are left as they are.
 
     Attributes:
         bench: data and configuration.
@@ -117,15 +134,35 @@ class Rig:
         optimizer, float_optimizer: what trains them.
         x_train, y_train, x_test, y_test: the samples as tensors.
         notes: what speaks against the algorithm on the array.
+        pretrained: hash of the weights of a pre-training, or empty.
+        transferred: what of them reached the array, or None.
     """
 
-    def __init__(self, bench: Bench, *, arm: str | None = None, tape: TapeSink | None = None):
+    def __init__(
+        self,
+        bench: Bench,
+        *,
+        arm: str | None = None,
+        tape: TapeSink | None = None,
+        rehearsal: bool = False,
+    ) -> None:
         config = bench.config
         self.bench = bench
+        self.pretrained = ""
+        self.transferred: transfer.Transferred | None = None
+        self._rehearsal = rehearsal
         known = is_simulator(bench.url) or is_replay(bench.url)
         device = None if known else config.backend.device
         self.chip = Chip(
-            bench.backend, device=device, arm=arm, tape=tape, lowerings=config.backend.lowerings
+            bench.backend,
+            device=device,
+            station=config.backend.station,
+            limits=config.backend.limits,
+            limits_from=LIMITS_FROM,
+            arm=arm,
+            tape=tape,
+            lowerings=config.backend.lowerings,
+            rehearsal=rehearsal,
         )
         data = bench.data
         self.x_train, self.y_train = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
@@ -136,31 +173,33 @@ class Rig:
         """Whether the array has been given any operation but its configuration."""
         return self.chip.next_id > self.chip.first_id
 
-    def convert(self) -> None:
-        """Bring the network onto the array: writes its initial weights."""
-        config, schedule = self.bench.config, self.bench.config.schedule
-        algorithm = config.algorithm.options()
-        tiles = [self.chip[i] for i in range(len(tile_shapes(self.bench.net, algorithm)))]
-        vectors = self.bench.batches * schedule.batch
-        self.notes = examine(algorithm, tiles, self.chip.device, vectors)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AlgorithmWarning)  # they are in the notes
-            model = convert(
-                self.bench.net,
-                self.chip,
-                algorithm,
-                weight_gain=config.algorithm.weight_gain,
-                seed=config.seed,
-            )
+    def convert(self, note: Callable[[str], None] = lambda text: None) -> None:
+        """Bring the network onto the array: writes its initial weights.
+
+        Args:
+            note: is told what takes time before that.
+        """
+        self.chip.guard.require_armed()
+        bench, config = self.bench, self.bench.config
+        start = None
+        if bench.before is not None and not self._rehearsal:
+            start = transfer.begin(bench.net, bench.before, config, note)
+            self.pretrained = start.digest
+        net = bench.net if start is None else start.net
+        model = self._converted(net)
+        schedule = config.schedule
         self.optimizer = AnalogOptimizer(
             model, lr=config.algorithm.lr, digital_lr=schedule.digital_lr
         )
         self.float_optimizer: torch.optim.Optimizer | None = None
         float_net: nn.Module | None = None
         if schedule.float_lr is not None:
-            float_net = copy.deepcopy(self.bench.net)
-            self.float_optimizer = torch.optim.SGD(float_net.parameters(), lr=schedule.float_lr)
+            float_net = copy.deepcopy(net)
+            trained = [p for p in float_net.parameters() if p.requires_grad]
+            self.float_optimizer = torch.optim.SGD(trained, lr=schedule.float_lr)
         self.networks = Networks(model, float_net)
+        if start is not None:
+            self.transferred = transfer.look(model, start)
         self._rates = [
             (group, group["lr"])
             for optimizer in (self.optimizer, self.float_optimizer)
@@ -168,16 +207,43 @@ class Rig:
             for group in optimizer.param_groups
         ]
 
+    def _converted(self, net: nn.Module) -> nn.Module:
+        """Return a network on the array, and note what speaks against its algorithm."""
+        config, settings = self.bench.config, self.bench.config.transfer
+        rules = placements(net, config, None if settings is None else settings.fill)
+        algorithm = config.algorithm.options()
+        self.notes = []
+        if all(rule != "digital" and rule.algorithm is None for rule in rules.values()):
+            tiles = [self.chip[i] for i in range(len(tile_shapes(net, algorithm)))]
+            vectors = self.bench.batches * config.schedule.batch
+            self.notes = examine(algorithm, tiles, self.chip.device, vectors)
+        by_pulses = settings is not None and settings.programming == "write-verify"
+        settable = {"snapshot", "restore"} <= self.chip.capabilities.operations
+        with warnings.catch_warnings(
+            record=True, action="always", category=AlgorithmWarning
+        ) as said:
+            model = convert(
+                net,
+                self.chip,
+                algorithm,
+                rules=rules,
+                weight_gain=config.algorithm.weight_gain,
+                seed=config.seed,
+                write_error=0.0 if settings is None else settings.noise * settings.fill,
+                initial_weights="keep" if by_pulses or not settable else "write",
+            )
+        # Layers that differ are looked at one by one, without the length of the training.
+        texts = [str(w.message) for w in said if issubclass(w.category, AlgorithmWarning)]
+        self.notes += [text for text in texts if text not in self.notes]
+        if not settable and not by_pulses:
+            self.notes.append("the weights begin as the cells are: nobody can set them exactly")
+        if settings is not None:
+            if by_pulses:
+                transfer.program(model, net, settings)
+            transfer.offset_fast_arrays(model, settings, config.seed)
+        return model
+
     def scale_rates(self, factor: float) -> None:
         """Multiply all initial learning rates by a factor."""
         for group, rate in self._rates:
             group["lr"] = rate * factor
-
-    def require_restorable(self) -> None:
-        """Refuse an array whose state cannot be written back."""
-        if "restore" not in self.chip.capabilities.operations:
-            raise CapabilityError(
-                f"{self.chip.capabilities.name} cannot be set to the state of a checkpoint: only "
-                "virtual arrays can",
-                remedy="start a new run",
-            )

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hwloop.capabilities import Capabilities
-from hwloop.errors import ConfigurationError
+from hwloop.errors import ConfigurationError, DeviceError, LinkError, OutcomeUnknownError
+from hwloop.operations import Verdict
 from hwloop.run import CHECKPOINTS, CHIP, CONFIG, METRICS, REPORT, SUMMARY, TAPE
 
 RUNS = Path("runs")
@@ -119,10 +120,10 @@ class RunFolder:
         shutil.rmtree(self.path)
 
     def clear(self) -> None:
-        """Remove what an interrupted run wrote beside its configuration."""
+        """Remove what an interrupted run wrote beside its configuration and its array's start."""
         for path in (self.tape, self.path / METRICS, self.path / SUMMARY, self.report):
             path.unlink(missing_ok=True)
-        for path in (self.path / CHECKPOINTS).glob("*"):
+        for path in (self.path / CHECKPOINTS).glob("batch-*"):
             path.unlink()
 
     def add_metrics(self, row: dict[str, Any]) -> None:
@@ -156,6 +157,31 @@ class RunFolder:
     def finish(self, summary: dict[str, Any]) -> None:
         """Write what came out."""
         write_atomically(self.path / SUMMARY, json.dumps(summary, indent=2) + "\n")
+
+
+@contextmanager
+def told_how_to_go_on(folder: Path, command: str) -> Iterator[None]:
+    """Turn what the disk refuses into an error of the family; say how a run goes on.
+
+    Args:
+        folder: of the run.
+        command: that resumes such runs.
+    """
+    try:
+        yield
+    except (LinkError, DeviceError, OutcomeUnknownError) as error:
+        if str(folder) not in error.remedy:
+            steps = [error.remedy]
+            if error.verdict is not Verdict.NOT_APPLIED:
+                steps.append(f"hwloop run reconcile {folder}")
+            steps.append(f"{command} --resume {folder}")
+            error.remedy = "; then ".join(step for step in steps if step)
+        raise
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} cannot be written: {error.strerror or error}",
+            remedy=f"make room, then continue with: {command} --resume {folder}",
+        ) from error
 
 
 def _next_number(runs: Path) -> Path:

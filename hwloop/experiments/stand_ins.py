@@ -17,6 +17,11 @@ class Described:
     def __init__(self, capabilities: Capabilities) -> None:
         self._capabilities = capabilities
 
+    @property
+    def moves_nothing(self) -> bool:
+        """Whether no array is behind it: so it is."""
+        return True
+
     def describe(self) -> Capabilities:
         """Return what the array can do."""
         return self._capabilities
@@ -65,7 +70,10 @@ class Taped(Described):
     """
 
     def __init__(self, capabilities: Capabilities, tape: Tape) -> None:
-        super().__init__(capabilities)
+        configuration = capabilities.configuration
+        limits = configuration.limits.installed()  # what is taped is in the doses for life already
+        configuration = configuration.model_copy(update={"limits": limits})
+        super().__init__(capabilities.model_copy(update={"configuration": configuration}))
         self._entries = iter(tape)
         self._ended = False
 

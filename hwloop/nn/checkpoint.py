@@ -6,21 +6,37 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwloop.crossbar import Chip
 from hwloop.errors import ConfigurationError
 from hwloop.nn.layer import controllers_state, load_controllers, matrices
 from hwloop.nn.optimizer import AnalogOptimizer
+from hwloop.untrusted import parse_json, read_arrays
 
 VERSION = 1
 
 Arrays = dict[str, NDArray[Any]]
+
+
+class _About(BaseModel):
+    """What a checkpoint says of itself, beside its arrays."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: int
+    chip_id: str
+    virtual: bool
+    next_id: int = Field(ge=1)
+    next_ordinal: int = Field(ge=1)
+    totals: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=3, max_length=3)]
+    groups: list[dict[str, Any]]
+    extra: dict[str, Any]
 
 
 def save(
@@ -29,6 +45,7 @@ def save(
     model: torch.nn.Module,
     optimizer: AnalogOptimizer,
     extra: Mapping[str, Any] | None = None,
+    more: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
     """Save a training, between two steps; the file is complete or not there at all.
 
@@ -41,6 +58,7 @@ def save(
         model: the converted model.
         optimizer: its optimizer.
         extra: what else belongs to the training, as JSON allows, for example the epoch.
+        more: further arrays, which `load` leaves alone.
     """
     chosen = matrices(model)
     if any(matrix.chip is not chip for matrix in chosen):
@@ -71,6 +89,7 @@ def save(
         ],
         "extra": dict(extra or {}),
     }
+    arrays |= more or {}
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     _write(Path(path), arrays)
 
@@ -95,29 +114,26 @@ def load(
     Raises:
         ConfigurationError: the file is no checkpoint, or one of another array or model.
     """
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays: Arrays = {name: archive[name] for name in archive.files}
-        about: dict[str, Any] = json.loads(arrays["about"].tobytes())
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ConfigurationError(f"{path} cannot be read as a checkpoint: {error}") from error
-    if about["version"] > VERSION:
+    arrays = read_arrays(path)
+    about = _about(path, arrays)
+    if about.chip_id != chip.capabilities.chip_id:
         raise ConfigurationError(
-            f"{path} is a checkpoint of version {about['version']}, this library knows {VERSION}",
-            remedy="use the newer hwloop that wrote it",
-        )
-    if about["chip_id"] != chip.capabilities.chip_id:
-        raise ConfigurationError(
-            f"{path} is a checkpoint of chip {about['chip_id']!r}, "
+            f"{path} is a checkpoint of chip {about.chip_id!r}, "
             f"but {chip.capabilities.chip_id!r} is connected"
         )
     chosen = matrices(model)
     expected = {f"layer/{k}": v for k, v in controllers_state(chosen).items()}
     expected |= {f"model/{k}": v.detach().cpu().numpy() for k, v in _digital(model).items()}
+    expected |= {f"ledger/{k}": v for k, v in chip.guard.ledger.state().items()}
+    expected["torch_random"] = torch.get_rng_state().numpy()
+    if about.virtual:
+        for i, tile in enumerate(chip.capabilities.tiles):
+            shape = (tile.state_words, tile.rows, tile.cols)
+            expected[f"tile/{i}"] = np.broadcast_to(np.uint32(0), shape)
     _check_fit(path, arrays, expected)
 
     chip.flush()
-    if about["virtual"]:
+    if about.virtual:
         chip.restore([arrays[f"tile/{i}"] for i in range(len(chip))])
     load_controllers(chosen, _below(arrays, "layer/"))
     saved = _below(arrays, "model/")
@@ -126,17 +142,16 @@ def load(
             tensor.copy_(torch.from_numpy(saved[name]))
     chip.guard.ledger.restore(_below(arrays, "ledger/"))
     # Ids rise also where what follows the checkpoint has been executed before; noise repeats.
-    chip.next_id = max(chip.next_id, about["next_id"])
-    chip.next_ordinal = about["next_ordinal"]
-    chip.totals.operations, chip.totals.pulses, chip.totals.ticks = about["totals"]
-    for group, rates in zip(optimizer.param_groups, about["groups"], strict=True):
+    chip.next_id = max(chip.next_id, about.next_id)
+    chip.next_ordinal = about.next_ordinal
+    chip.totals.operations, chip.totals.pulses, chip.totals.ticks = about.totals
+    for group, rates in zip(optimizer.param_groups, about.groups, strict=True):
         # JSON has no tuples, which some optimizers' options are.
         group.update({k: tuple(v) if isinstance(v, list) else v for k, v in rates.items()})
     _load_momenta(optimizer, _below(arrays, "optimizer/"))
     optimizer.zero_grad()
     torch.set_rng_state(torch.from_numpy(arrays["torch_random"]))
-    extra: dict[str, Any] = about["extra"]
-    return extra
+    return about.extra
 
 
 def _digital(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -188,16 +203,43 @@ def _below(arrays: Arrays, prefix: str) -> Arrays:
     return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
 
+def _about(path: str | os.PathLike[str], arrays: Arrays) -> _About:
+    """Return what a checkpoint says of itself."""
+    raw = arrays.get("about")
+    if raw is None:
+        raise ConfigurationError(f"{path} is no checkpoint: it lacks the array 'about'")
+    content = parse_json(raw.tobytes(), f"{path}: about")
+    version = content.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise ConfigurationError(
+            f"{path} is a checkpoint of version {version}, this library knows {VERSION}",
+            remedy="use the newer hwloop that wrote it",
+        )
+    try:
+        return _About.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(f"{path}: about.{where}: {first['msg']}") from error
+
+
+_FITTING = ("layer/", "model/", "ledger/", "tile/", "torch_random")
+
+
 def _check_fit(path: str | os.PathLike[str], arrays: Arrays, expected: Arrays) -> None:
-    held = {k: v for k, v in arrays.items() if k.startswith(("layer/", "model/"))}
+    held = {k: v for k, v in arrays.items() if k.startswith(_FITTING)}
     for name in sorted(held.keys() | expected.keys()):
-        have = held[name].shape if name in held else "nothing"
-        want = expected[name].shape if name in expected else "nothing"
+        have = _kind(held[name]) if name in held else "nothing"
+        want = _kind(expected[name]) if name in expected else "nothing"
         if have != want:
             raise ConfigurationError(
                 f"{path} does not fit the model: {name} is {have} in the file, {want} in the model",
                 remedy="convert the same model with the same algorithm",
             )
+
+
+def _kind(array: NDArray[Any]) -> str:
+    return f"{array.dtype} {array.shape}"
 
 
 def _write(path: Path, arrays: Arrays) -> None:

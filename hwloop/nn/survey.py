@@ -121,7 +121,7 @@ def survey(net: nn.Module, rules: Rules | None = None) -> tuple[nn.Module, list[
     model = _with_open_attention(copy.deepcopy(net), rules)
     paths += [path for path, _ in model.named_modules()]
     for pattern in rules:
-        if not any(_matches(pattern, path) for path in paths):
+        if not any(matches(pattern, path) for path in paths):
             near = nearest(pattern, paths)
             raise ConfigurationError(
                 f"rule {pattern!r} matches no module",
@@ -154,12 +154,13 @@ def survey(net: nn.Module, rules: Rules | None = None) -> tuple[nn.Module, list[
 def _rule(path: str, rules: Rules) -> Rule:
     last: Rule = Placement()
     for pattern, rule in rules.items():
-        if _matches(pattern, path):
+        if matches(pattern, path):
             last = rule
     return last
 
 
-def _matches(pattern: str, path: str) -> bool:
+def matches(pattern: str, path: str) -> bool:
+    """Return whether a pattern means a module: it, or one that it is in."""
     parts = path.split(".")
     return any(fnmatchcase(".".join(parts[: i + 1]), pattern) for i in range(len(parts)))
 

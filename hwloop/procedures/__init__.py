@@ -3,7 +3,7 @@
 from hwloop.procedures.cells import Cells, choose_cells
 from hwloop.procedures.gradient_programming import GradientProgrammed, program_by_gradients
 from hwloop.procedures.management import Management, TileRead, managed_vmm, managed_vmms
-from hwloop.procedures.programming import Written, write_exact
+from hwloop.procedures.programming import Written, offset_reference, write_exact
 from hwloop.procedures.ranges import line_gains, percentile_range
 from hwloop.procedures.symmetry_point import SymmetryPoints, symmetry_point
 from hwloop.procedures.write_verify import Programmed, write_verify
@@ -22,6 +22,7 @@ __all__ = [
     "line_gains",
     "managed_vmm",
     "managed_vmms",
+    "offset_reference",
     "percentile_range",
     "program_by_gradients",
     "symmetry_point",

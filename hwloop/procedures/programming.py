@@ -79,6 +79,35 @@ def write_exact(
     return Written(held[VISIBLE] - held[REFERENCE], cut)
 
 
+def offset_reference(chip: Chip, tile: Tile, mean: float, std: float, *, seed: int = 1) -> None:
+    """Move the reference plane of a virtual array, as imperfect zero-shifting would have left it.
+
+    The cells stay where they are. The offset of a cell is normal: `r = w* + N(mean, std)` where the
+    reference was at the symmetry points w* (Rasch et al. 2024, Methods).
+
+    Args:
+        chip: the array.
+        tile: the tile.
+        mean, std: of the offset, device units.
+        seed: seed of the offsets; the tile's index is mixed in.
+
+    Raises:
+        CapabilityError: the array is physical, or has no reference plane.
+    """
+    if not {"snapshot", "restore"} <= chip.capabilities.operations:
+        raise CapabilityError(
+            f"the reference of {chip.capabilities.name} cannot be moved: only virtual arrays take "
+            "a state",
+            remedy="leave the offsets out: a physical array has its own",
+        )
+    planes = _snapshot(chip, tile)
+    noise = host_generator(seed, "reference offset", tile.index).standard_normal(
+        (tile.rows, tile.cols), np.float32
+    )
+    planes[REFERENCE] += np.float32(mean) + np.float32(std) * noise
+    _restore(chip, tile, planes)
+
+
 def _snapshot(chip: Chip, tile: Tile) -> NDArray[np.float32]:
     """Return the planes of a tile, shape (state_words, rows, cols), viewed as float32."""
     operation = Snapshot(tile=tile.index, **chip.identity())

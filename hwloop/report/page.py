@@ -70,20 +70,31 @@ def fill(template: str, **values: Any) -> str:
 
 
 def _subtitle(run: Run, config: Mapping[str, Any], last: Mapping[str, Any]) -> str:
-    hidden = "-".join(str(width) for width in config["network"]["hidden"])
     text = (
-        f"Run {run.folder.name}: {config['data']['source']}, hidden layers {hidden}, "
-        f"{config['network']['activation']}, seed {config['seed']}"
+        f"Run {run.folder.name}: {config['data']['source']}, {_network(config['network'])}, "
+        f"seed {config['seed']}"
     )
+    if config.get("experiment", "training") != "training":
+        text += f", {config['experiment']}"
     if not run.complete:
         text += f" — not complete: {last.get('batch', 0)} batches so far"
     return text
+
+
+def _network(network: Mapping[str, Any]) -> str:
+    if network.get("kind", "mlp") == "mlp":
+        hidden = "-".join(str(width) for width in network["hidden"])
+        return f"hidden layers {hidden}, {network['activation']}"
+    return str(network["kind"])
 
 
 def _facts(summary: Mapping[str, Any], last: Mapping[str, Any]) -> Table:
     facts = [("test accuracy", _percent(summary.get("test_accuracy", last.get("test_accuracy"))))]
     floats = summary.get("float_test_accuracy", last.get("float_test_accuracy"))
     facts.append(("float network", _percent(floats)))
+    if "pretrained_accuracy" in summary:
+        old = [_percent(summary[f"{key}_accuracy"]) for key in ("pretrained", "programmed")]
+        facts.append(("classes before, float and programmed", " and ".join(old)))
     facts.append(("pulses", quantity(summary.get("pulses", last.get("pulses")))))
     facts.append(
         ("chip time", quantity(summary.get("chip_seconds", last.get("chip_seconds")), "s"))

@@ -11,6 +11,8 @@ from hwloop.operations import Operation, Result
 class NoTape:
     """A tape that forgets everything and has no hash: nothing done on it can be looked up."""
 
+    repeating = False
+
     def operations(self, operations: Iterable[Operation]) -> None:
         """Forget operations."""
 

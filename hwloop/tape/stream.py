@@ -91,6 +91,23 @@ def resolve(name: str | Path) -> Path:
     return path / FILE if path.is_dir() else path
 
 
+def whole_bytes(path: Path) -> int:
+    """Return the length of a tape up to the end of its last whole record.
+
+    Raises:
+        ReplayError: there is no such file, or it is no tape.
+    """
+    end = len(MAGIC)
+
+    def passed(done: int) -> None:
+        nonlocal end
+        end = done
+
+    for _ in records(path, passed):
+        pass
+    return end
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """A tape in numbers.

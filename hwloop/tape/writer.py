@@ -29,9 +29,19 @@ from hwloop.tape.reader import Tape
 
 _ID_BYTES = 8
 
+_ALWAYS_NEW = {"verdicts", "resumed"}
+"""Keys of events that a repeated run's tape does not hold already."""
+
 
 class TapeSink(Protocol):
-    """Where `Chip` puts operations before they are sent and results before they are handed on."""
+    """Where `Chip` puts operations before they are sent and results before they are handed on.
+
+    Attributes:
+        repeating: whether what it is given has been recorded before.
+    """
+
+    @property
+    def repeating(self) -> bool: ...
 
     def operations(self, operations: Iterable[Operation]) -> None:
         """Record operations."""
@@ -60,6 +70,8 @@ class TapeSink(Protocol):
 
 class HashTape:
     """A tape of which only the hash is kept."""
+
+    repeating = False
 
     def __init__(self) -> None:
         self._hash = RunningHash()
@@ -182,7 +194,7 @@ class FileTape:
 
     def event(self, event: dict[str, Any]) -> None:
         """Record an event, as JSON; a repeated run's are on its tape already, but new verdicts."""
-        if not self.repeating or "verdicts" in event:
+        if not self.repeating or event.keys() & _ALWAYS_NEW:
             self._write([frame(RecordType.EVENT, json.dumps(event).encode())])
 
     def flush(self) -> None:

@@ -1,5 +1,7 @@
 """Checkpoints: a loaded training goes on to the same bits."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import hwloop
 from hwloop.controllers import AnalogSGD, ChoppedTTv2
 from hwloop.errors import ConfigurationError
 from hwloop.nn import AnalogOptimizer, convert, load, save, shape_option, tile_shapes
+from hwloop.untrusted import read_arrays
 
 ALGORITHMS = {
     "c-ttv2": ChoppedTTv2(n_s=3, rho=0.3, out_rho=0.2, gamma0=100, reset="subtract"),
@@ -96,5 +99,47 @@ def test_another_algorithm_is_refused(tmp_path):
 def test_other_files_are_refused(content, tmp_path):
     path = tmp_path / "a.npz"
     path.write_bytes(content)
-    with pytest.raises(ConfigurationError, match="cannot be read as a checkpoint"):
+    with pytest.raises(ConfigurationError, match="cannot be read as arrays"):
         load(path, *start(ALGORITHMS["sgd"]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"version": 99}, "version 99, this library knows 1"),
+        ({"version": "1"}, "about.version"),
+        ({"totals": [1, 2]}, "about.totals"),
+        ({"totals": [1, -2, 3]}, "about.totals"),
+        ({"next_id": 0}, "about.next_id"),
+        ({"groups": "lr"}, "about.groups"),
+        ({"chip_id": "other"}, "checkpoint of chip 'other'"),
+        ({"more": 1}, "about.more"),
+    ],
+)
+def test_a_checkpoint_that_says_nonsense_is_refused(changes, problem, tmp_path):
+    path = tmp_path / "a.npz"
+    save(path, *start(ALGORITHMS["sgd"]))
+    arrays = read_arrays(path)
+    about = json.loads(arrays["about"].tobytes()) | changes
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    np.savez(path, **arrays)
+    with pytest.raises(ConfigurationError, match=problem):
+        load(path, *start(ALGORITHMS["sgd"]))
+
+
+@pytest.mark.parametrize("name", ["tile/0", "torch_random", "about"])
+@pytest.mark.parametrize("change", [None, np.zeros(3, np.uint32)])
+def test_a_checkpoint_that_lacks_something_is_refused(name, change, tmp_path):
+    path = tmp_path / "a.npz"
+    save(path, *start(ALGORITHMS["sgd"]))
+    arrays = read_arrays(path)
+    del arrays[name]
+    if change is not None:
+        arrays[name] = change
+    np.savez(path, **arrays)
+    chip, model, optimizer = start(ALGORITHMS["sgd"])
+    before = chip.snapshot()
+    with pytest.raises(ConfigurationError, match=name):
+        load(path, chip, model, optimizer)
+    for state, untouched in zip(chip.snapshot(), before, strict=True):
+        np.testing.assert_array_equal(state, untouched)

@@ -165,7 +165,7 @@ def test_nothing_moves_that_is_not_armed_or_over_a_limit(tmp_path: Path) -> None
     assert [op.kind for op in array.executed] == ["configure"]
     worn = bench(kind="physical", limits=hwloop.Limits(dose_per_cell=50))
     with (
-        pytest.raises(SafetyError, match="dose_per_cell is 50"),
+        pytest.raises(SafetyError, match="dose_per_cell of 50"),
         Chip(Rehearsal(worn.describe()), arm="bench-1") as chip,
     ):
         rehearse(open_recording(path), chip)

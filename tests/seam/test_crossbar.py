@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwloop.backend import split_url
+from hwloop.backend import AbortReport, split_url
 from hwloop.crossbar import Chip, connect
 from hwloop.errors import ConfigurationError, DeviceError, LinkError
 from hwloop.operations import Operation, Plane, Pulse, Verdict
@@ -181,23 +181,44 @@ def test_whatever_a_driver_raises_joins_the_family() -> None:
 def test_abort_drops_the_queue_and_idles_the_lines() -> None:
     array = BenchArray()
     chip = Chip(array)
-    started, go = threading.Event(), threading.Event()
+    started = threading.Event()
 
-    def stall(operation: Operation) -> None:
+    def stop_when_aborted(operation: Operation) -> None:
         started.set()
-        go.wait(5)
+        while not array.aborted:
+            time.sleep(0.001)
+        raise DeviceError("cut short", verdict=Verdict.PARTIAL)
 
-    array.hook = stall
-    chip.submit([chip[0].new_pulse(None, None, np.ones((4, 6), np.int16))])
-    later = chip[0].new_pulse(None, None, np.ones((4, 6), np.int16))
-    chip.submit([later])
+    array.hook = stop_when_aborted
+    operations = [chip[0].new_pulse(None, None, np.ones((4, 6), np.int16)) for _ in range(3)]
+    chip.submit(operations[:2])
+    chip.submit(operations[2:])
     started.wait(5)
     report = array.abort()
     assert array.idled == 1
-    assert array.aborted
-    assert report.not_applied == (later.id,)
     assert report.partial is not None
-    go.set()
+    assert report.partial.id == operations[0].id
+    assert report.partial.verdict is Verdict.PARTIAL
+    assert report.not_applied == (operations[1].id, operations[2].id)
+
+
+def test_an_operation_that_ends_in_spite_of_an_abort_is_not_called_partial() -> None:
+    array = BenchArray()
+    chip = Chip(array)
+    started = threading.Event()
+
+    def end_late(operation: Operation) -> None:
+        started.set()
+        while not array.aborted:
+            time.sleep(0.001)
+
+    array.hook = end_late
+    operation = chip[0].new_pulse(None, None, np.ones((4, 6), np.int16))
+    ticket = array.submit([operation])
+    started.wait(5)
+    report = array.abort()
+    assert report == AbortReport(None, ())
+    assert array.wait(ticket, 5)[0].fired == 24
 
 
 def test_a_time_out_is_silence_not_failure() -> None:

@@ -17,8 +17,9 @@ import numpy as np
 from hwloop.backend import CrossbarBackend, Ticket
 from hwloop.errors import CrossbarError
 from hwloop.operations import Operation, Result
+from hwloop.testing import FaultSpec
 from hwloop_wire import WireBackend, open_serial_backend, open_zmq_backend
-from hwloop_wire.faulty import Faults, faulty
+from hwloop_wire.faulty import faulty
 from hwloop_wire.link import Link, Opener, Waker, open_serial, open_tcp
 from hwloop_wire.ports import PortOpener, PtyPort, TcpPort
 from hwloop_wire.server import Server
@@ -66,17 +67,25 @@ def opener(kind: str, address: str) -> Opener:
     return open_link
 
 
+class StartedHere(WireBackend):
+    """A chip that the test itself started, so that it need not be armed by its id."""
+
+    @property
+    def started_here(self) -> bool:
+        """Whether this process started the array."""
+        return True
+
+
 def connect(
-    kind: str, address: str, *, faults: Faults | None = None, seed: int = 1, **options: Any
+    kind: str, address: str, *, faults: FaultSpec | None = None, seed: int = 1, **options: Any
 ) -> WireBackend:
     """Return the chip at an address."""
     if faults is None and not options:
-        backend: WireBackend = (open_zmq_backend if kind == "zmq" else open_serial_backend)(
-            address, {}
-        )
+        backend = (open_zmq_backend if kind == "zmq" else open_serial_backend)(address, {})
+        backend.__class__ = StartedHere
         return backend
     link = opener(kind, address)
-    return WireBackend(link if faults is None else faulty(link, faults, seed), **options)
+    return StartedHere(link if faults is None else faulty(link, faults, seed), **options)
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def simulated() -> tuple[str, list[np.ndarray], int]:
 
 
 def check(backend: CrossbarBackend, simulated: tuple[str, list[np.ndarray], int]) -> None:
-    digest, state, ticks = run(backend)
+    digest, state, ticks = run(backend, arm=backend.describe().chip_id)
     assert digest == simulated[0]
     assert ticks == simulated[2]
     for mine, its in zip(state, simulated[1], strict=True):

@@ -11,7 +11,7 @@ import pytest
 
 from hwloop.crossbar import Chip, Submission
 from hwloop.operations import Operation, Plane
-from hwloop_wire.faulty import Faults
+from hwloop.testing import FaultSpec
 from tests.wire.bench_chip import COLS, ROWS, counts
 from tests.wire.chips import Start, connect
 
@@ -50,15 +50,15 @@ CLEAN: dict[int, str] = {}
 @pytest.mark.parametrize(
     ("kind", "faults", "single"),
     [
-        ("pty", Faults(), False),
-        ("pty", Faults(), True),
-        ("pty", Faults.total(1e-4), False),
-        ("pty", Faults.total(1e-3), True),
-        ("pty", Faults.total(1e-2), True),
-        ("tcp", Faults.total(1e-4), False),
-        ("zmq", Faults(), False),
-        ("zmq", Faults(drop=0.05, duplicate=0.05), False),
-        ("zmq", Faults(drop=0.02, flip=0.02, duplicate=0.02, delay=0.1), False),
+        ("pty", FaultSpec(), False),
+        ("pty", FaultSpec(), True),
+        ("pty", FaultSpec.total(1e-4), False),
+        ("pty", FaultSpec.total(1e-3), True),
+        ("pty", FaultSpec.total(1e-2), True),
+        ("tcp", FaultSpec.total(1e-4), False),
+        ("zmq", FaultSpec(), False),
+        ("zmq", FaultSpec(drop=0.05, duplicate=0.05), False),
+        ("zmq", FaultSpec(drop=0.02, flip=0.02, duplicate=0.02, delay=0.1), False),
     ],
     ids=[
         "pty-clean-batched",
@@ -74,7 +74,7 @@ CLEAN: dict[int, str] = {}
 )
 def test_every_pulse_exactly_once(
     kind: str,
-    faults: Faults,
+    faults: FaultSpec,
     single: bool,
     start: Start,
     tmp_path: Path,
@@ -93,6 +93,6 @@ def test_every_pulse_exactly_once(
     assert np.array_equal(counts(tmp_path), expected)
     assert CLEAN.setdefault(size, digest) == digest
     counters = backend.counters
-    if faults != Faults():
+    if faults != FaultSpec():
         assert counters.frames_resent > 0
     assert 1 < counters.most_in_flight <= 16

@@ -55,7 +55,8 @@ def test_an_unknown_peer_gets_nothing(tmp_path: Path) -> None:
             with pytest.raises(LinkError, match="not a single byte"):
                 open_zmq_backend(address, bad)
         assert server.device.good == 0
-        with Chip(open_zmq_backend(address, {**options, "key": str(made["host"])})) as chip:
+        backend = open_zmq_backend(address, {**options, "key": str(made["host"])})
+        with Chip(backend, arm="bench-1") as chip:
             assert chip[0].pulse(0, 0, 3) == 3
     finally:
         server.stop()

@@ -18,7 +18,7 @@ from hwloop.capabilities import Limits
 from hwloop.crossbar import Chip
 from hwloop.errors import DeviceError, LinkError, OutcomeUnknownError
 from hwloop.operations import Operation, Verdict
-from hwloop_wire.faulty import Faults
+from hwloop.testing import FaultSpec
 from hwloop_wire.log import named
 from tests.wire.chips import InlineArray, Start, connect, served
 from tests.wire.test_restarts import configured, free_endpoint, pulse
@@ -68,7 +68,7 @@ def test_long_lists_are_cut() -> None:
 
 def test_retries(caplog: pytest.LogCaptureFixture) -> None:
     with served() as server:
-        backend = connect("pty", server.address, faults=Faults.total(3e-3), seed=2, timeout=30.0)
+        backend = connect("pty", server.address, faults=FaultSpec.total(3e-3), seed=2, timeout=30.0)
         with Chip(backend) as chip:
             chip.submit(pulses(chip, 300)).results()
             resent = backend.counters.frames_resent

@@ -26,10 +26,10 @@ PLANS = (
 """Fixed plans and adaptive ones, with every operation that plans use but forming."""
 
 
-def tape_hash(url: str, folder: Path) -> str:
+def tape_hash(url: str, folder: Path, arm: str | None = None) -> str:
     """Carry the plans out on some cells; return the hash of the tape."""
     config = MeasureConfig(backend=url, rows="0:4", cols="1:8:2", plans=PLANS, report=False)
-    summary = measure_run(config, out=folder / "run").summary
+    summary = measure_run(config, out=folder / "run", arm=arm).summary
     assert all(plan["dose_agrees"] for plan in summary["plans"])
     return str(summary["tape_hash"])
 
@@ -63,4 +63,5 @@ def served() -> Iterator[str]:
 
 @pytest.mark.parametrize("faults", ["", ",faults=1e-2"], ids=["clean", "faulty"])
 def test_zmq(faults: str, served: str, tmp_path: Path, simulated: str) -> None:
-    assert tape_hash(f"{served},timeout=20{faults}", tmp_path) == simulated
+    url = f"{served},timeout=20{faults}"
+    assert tape_hash(url, tmp_path, arm="sim-reram-om-3") == simulated

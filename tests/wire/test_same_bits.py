@@ -8,16 +8,16 @@ import pytest
 from hwloop.backend import CrossbarBackend, open_backend
 from hwloop.crossbar import Chip
 from hwloop.operations import Plane
-from hwloop_wire.faulty import Faults
+from hwloop.testing import FaultSpec
 from tests.wire.chips import connect, served
 
 URL = "sim:reram-om,shape=12x20+7x5,seed=5"
 
 
-def run(backend: CrossbarBackend) -> tuple[str, list[np.ndarray], int]:
+def run(backend: CrossbarBackend, arm: str | None = None) -> tuple[str, list[np.ndarray], int]:
     """Use every kind of operation; return the tape's hash, the state and the chip time."""
     dice = np.random.default_rng(3)
-    with Chip(backend) as chip:
+    with Chip(backend, arm=arm) as chip:
         state = chip.snapshot()
         for _ in range(6):
             with chip.batch() as batch:
@@ -45,12 +45,12 @@ def direct() -> tuple[str, list[np.ndarray], int]:
 
 
 @pytest.mark.parametrize("kind", ["pty", "tcp", "zmq"])
-@pytest.mark.parametrize("faults", [None, Faults.total(1e-4)], ids=["clean", "faulty"])
+@pytest.mark.parametrize("faults", [None, FaultSpec.total(1e-4)], ids=["clean", "faulty"])
 def test_served_and_direct_give_the_same_bits(
-    kind: str, faults: Faults | None, direct: tuple[str, list[np.ndarray], int]
+    kind: str, faults: FaultSpec | None, direct: tuple[str, list[np.ndarray], int]
 ) -> None:
     if kind == "zmq" and faults is not None:
-        faults = Faults(drop=0.1, flip=0.1, duplicate=0.1, delay=0.1)
+        faults = FaultSpec(drop=0.1, flip=0.1, duplicate=0.1, delay=0.1)
     with served(open_backend(URL), kind) as server:
         digest, state, ticks = run(connect(kind, server.address, faults=faults, timeout=30.0))
     assert digest == direct[0]

@@ -19,12 +19,12 @@ CHIP = "shape=2x8x64+2x10x8,seed=3"
 LIMIT, SHORT = 300, 40
 
 
-def tape_hash(url: str, folder: Path, limit: int) -> str:
+def tape_hash(url: str, folder: Path, limit: int, arm: str | None = None) -> str:
     """Train a small network on the 8x8 digits by c-TTv2; return the hash of its tape."""
     config = tiny(
         backend__url=url, schedule__epochs=60, schedule__limit=limit, schedule__batch=10, seed=3
     )
-    summary = train_run(config, out=folder / "run").summary
+    summary = train_run(config, out=folder / "run", arm=arm).summary
     assert summary["batches"] == limit
     return str(summary["tape_hash"])
 
@@ -75,7 +75,8 @@ def served() -> Iterator[str]:
 
 @pytest.mark.parametrize("faults", ["", ",faults=1e-2"], ids=["clean", "faulty"])
 def test_zmq(faults: str, served: str, tmp_path: Path, simulated: Callable[[int], str]) -> None:
-    assert tape_hash(f"{served},timeout=20{faults}", tmp_path, LIMIT) == simulated(LIMIT)
+    url = f"{served},timeout=20{faults}"
+    assert tape_hash(url, tmp_path, LIMIT, arm="sim-reram-om-3") == simulated(LIMIT)
 
 
 class Stop(Silence):

@@ -135,11 +135,12 @@ def rows_of(step: Step, cells: Cells) -> int:
 
 
 def _refusal(error: SafetyError, plan: Plan, dose: Dose) -> SafetyError:
-    if "not armed" in error.message:
+    if not error.limit:
         return SafetyError(error.message, remedy=error.remedy)
     most = "at most " if plan.adaptive else ""
     return SafetyError(
-        f"{plan.kind} gives a cell {most}{dose.cells.max(initial=0)} pulses: {error.message}; "
-        "nothing was sent",
-        remedy="give fewer pulses, or raise the limit",
+        f"{plan.kind} gives a cell {most}{dose.cells.max(initial=0)} pulses: {error.message}",
+        remedy=error.remedy,
+        limit=error.limit,
+        origin=error.origin,
     )

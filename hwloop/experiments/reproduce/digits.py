@@ -54,15 +54,16 @@ def accuracy_of(training: Training, prepare: Callable[[Chip], None] = lambda chi
     from torch.nn import functional as F
 
     from hwloop.crossbar import connect
-    from hwloop.experiments.config import ALGORITHMS, Network
+    from hwloop.experiments.config import ALGORITHMS
     from hwloop.experiments.data import load_data
+    from hwloop.experiments.network_config import Mlp
     from hwloop.experiments.networks import accuracy, perceptron
     from hwloop.experiments.rig import one_torch_thread
     from hwloop.nn import AnalogOptimizer, convert, shape_option, tile_shapes
     from hwloop.tape import NoTape
 
     data = load_data(training.source)
-    net = perceptron(data.inputs, len(data.classes), Network(hidden=training.hidden), training.seed)
+    net = perceptron(data.inputs, len(data.classes), Mlp(hidden=training.hidden), training.seed)
     section = ALGORITHMS[training.algorithm].model_validate({})
     options = section.options()
     shape = shape_option(tile_shapes(net, options))

@@ -44,12 +44,11 @@ def train(data: Dataset, epochs: int, seed: int) -> nn.Module:
     import torch
     from torch.nn import functional as F
 
-    from hwloop.experiments.config import Network
+    from hwloop.experiments.network_config import Mlp
     from hwloop.experiments.networks import perceptron
 
-    net = perceptron(
-        data.inputs, len(data.classes), Network(hidden=HIDDEN, activation="relu"), seed
-    )
+    shape = Mlp(hidden=HIDDEN, activation="relu")
+    net = perceptron(data.inputs, len(data.classes), shape, seed)
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
     x, y = torch.from_numpy(data.x_train), torch.from_numpy(data.y_train)
     for epoch in range(epochs):

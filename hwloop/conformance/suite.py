@@ -1,0 +1,51 @@
+"""All checks, in the order in which they are made."""
+
+from hwloop.conformance.check import Check
+from hwloop.conformance.checks import (
+    aborting,
+    averaging,
+    capabilities,
+    cell_reads,
+    chip_time,
+    configuration,
+    duplicates,
+    errors,
+    idle,
+    limits,
+    order,
+    planes,
+    pulses,
+    reopening,
+    repeats,
+    results,
+    saturation,
+    state,
+    tiles,
+    updates,
+    vector_reads,
+)
+
+CHECKS: tuple[Check, ...] = (
+    *capabilities.CHECKS,
+    *cell_reads.CHECKS,
+    *vector_reads.CHECKS,
+    *planes.CHECKS,
+    *pulses.CHECKS,
+    *updates.CHECKS,
+    *tiles.CHECKS,
+    *order.CHECKS,
+    *repeats.CHECKS,
+    *duplicates.CHECKS,
+    *configuration.CHECKS,
+    *limits.CHECKS,
+    *errors.CHECKS,
+    *idle.CHECKS,
+    *aborting.CHECKS,
+    *saturation.CHECKS,
+    *averaging.CHECKS,
+    *chip_time.CHECKS,
+    *state.CHECKS,
+    *results.CHECKS,
+    *reopening.CHECKS,
+)
+"""All checks."""
