@@ -23,8 +23,7 @@ SIGMAS = 4.0
 
 DIFFERENCES = 320
 """Differences that a variance is taken from, so that hardly one array in a million passes that
-averages a quarter of the reads. An array of a cell or two gets fewer, and passes if it averages
-half of them."""
+averages a quarter of the reads. A block of fewer than four cells gets fewer."""
 
 MOST_PAIRS = 96
 
