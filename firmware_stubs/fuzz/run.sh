@@ -1,5 +1,6 @@
 #!/bin/sh
 # Fuzzes the chip, an hour unless told otherwise: run.sh TARGET [SECONDS] [CORPUS]; TARGET is stream or messages.
+# It begins with the inputs of corpus/TARGET.txt, one in hexadecimal digits per line.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 core="$here/../core"
@@ -9,6 +10,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 corpus=${3:-$work/corpus}
 mkdir -p "$corpus"
+python3 - "$here/corpus/$target.txt" "$corpus" <<'END'
+import pathlib, sys
+for number, line in enumerate(pathlib.Path(sys.argv[1]).read_text().split()):
+    pathlib.Path(sys.argv[2], f"known-{number}").write_bytes(bytes.fromhex(line))
+END
 
 clang -std=c11 -O1 -g -ffp-contract=off -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
     -DHWL_FRAME_BYTES=1024u -DHWL_CACHE_BYTES=4096u -DHWL_CACHE_FRAMES=4u -DHWL_RECEIVE_BYTES=2048u \
