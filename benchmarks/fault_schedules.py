@@ -1,10 +1,9 @@
 """Fault schedules: a run on native firmware, what goes wrong, and how its pulses add up after all.
 
-Every schedule is a seed. It chooses a run (training or measurement), an array (an emulated chip that
-the driver starts, or one that outlives the driver and shows no state, as a physical chip) and a
-fault; then
-the run is reconciled and resumed until it is complete, and the pulses that the firmware has counted
-in its cells are compared with those of the tape, cell by cell.
+Every schedule is a seed. It chooses a run (training or measurement), an array (an emulated chip
+that the driver starts, or one that outlives the driver and shows no state, as a physical chip) and
+a fault; then the run is reconciled and resumed until it is complete, and the pulses that the
+firmware has counted in its cells are compared with those of the tape, cell by cell.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from hwloop.backend import open_backend
 from hwloop.errors import CrossbarError, OutcomeUnknownError
 from hwloop.experiments import measure, rig, train
 from hwloop.experiments.config import TrainConfig, load_config
-from hwloop.experiments.going_on import reconcile_run
+from hwloop.experiments.going_on import has_operations, reconcile_run
 from hwloop.experiments.interrupted import Interrupted, read_interrupted
 from hwloop.experiments.measure_config import MeasureConfig
 from hwloop.operations import Configure, OuterTrains, OuterUpdate, Pulse, Snapshot, Verdict
@@ -378,7 +377,6 @@ class Case:
         elif fault == "chip killed":
             if self.chip is not None and rng.random() < 0.5:
                 seconds = float(rng.uniform(0.02, 0.3))
-                assert self.chip.process is None or True
                 meanwhile = lambda: self._kill_chip(seconds)  # noqa: E731
             else:
                 crash_at = self._point()
@@ -473,9 +471,10 @@ class Case:
 
     def _cut_tape(self) -> None:
         tape = self.run / "tape.bin"
-        if not tape.is_file():
+        if not tape.is_file() or Run(self.run).complete:
             return
-        self.cut.append(read_interrupted(tape)) if tape.stat().st_size > 30 else None
+        if tape.stat().st_size > 30:
+            self.cut.append(read_interrupted(tape))
         size = tape.stat().st_size
         most = size if self.rng.random() < 0.2 else min(size, 3000)
         os.truncate(tape, size - int(self.rng.integers(1, max(most, 2))))
@@ -520,11 +519,8 @@ class Case:
 
     def _reconciled(self) -> bool:
         """Reconcile as a user does: look, verify, accept. Return whether the run can go on."""
-        found: dict[str, Any] = {}
 
         def look() -> None:
-            from hwloop.experiments.going_on import has_operations
-
             if not has_operations(self.run / "tape.bin"):
                 return
             for policy in ("stop", "verify", "accept"):
@@ -555,7 +551,6 @@ class Case:
             if unknown > 1 and not unrecorded:
                 outcome.problem = f"{unknown} operations are unknown at once"
                 return False
-        del found
         return True
 
     # --- the account --------------------------------------------------------------------------

@@ -15,6 +15,9 @@ from hwloop.random import host_generator
 PERSISTENT, VISIBLE, REFERENCE, PULSES = range(4)
 """First planes of a `Snapshot`'s state."""
 
+REFERENCE_REACH = np.float32(2.0)
+"""Farthest from 0 that a reference is moved: twice the mean bound of cells, device units."""
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -83,7 +86,7 @@ def offset_reference(chip: Chip, tile: Tile, mean: float, std: float, *, seed: i
     """Move the reference plane of a virtual array, as imperfect zero-shifting would have left it.
 
     The cells stay where they are. The offset of a cell is normal: `r = w* + N(mean, std)` where the
-    reference was at the symmetry points w* (Rasch et al. 2024, Methods).
+    reference was at the symmetry points w* (Rasch et al. 2024, Methods), cut at `REFERENCE_REACH`.
 
     Args:
         chip: the array.
@@ -104,7 +107,8 @@ def offset_reference(chip: Chip, tile: Tile, mean: float, std: float, *, seed: i
     noise = host_generator(seed, "reference offset", tile.index).standard_normal(
         (tile.rows, tile.cols), np.float32
     )
-    planes[REFERENCE] += np.float32(mean) + np.float32(std) * noise
+    moved = planes[REFERENCE] + np.float32(mean) + np.float32(std) * noise
+    planes[REFERENCE] = np.clip(moved, -REFERENCE_REACH, REFERENCE_REACH)
     _restore(chip, tile, planes)
 
 

@@ -194,8 +194,8 @@ def wait_for(process: "subprocess.Popen[str]", seen: Callable[[], object]) -> No
 def test_other_data_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = interrupted(tmp_path)
 
-    def other(source: str, *, test_share: float) -> Dataset:
-        return load_data(source, test_share=0.3)
+    def other(source: str, **options: object) -> Dataset:
+        return load_data(source, **{**options, "test_share": 0.3})
 
     monkeypatch.setattr("hwloop.experiments.rig.load_data", other)
     with pytest.raises(ConfigurationError, match="not those"):

@@ -22,6 +22,7 @@ from hwloop.experiments.train import resume_run, train_run
 from hwloop.experiments.transfer import divide, offset_fast_arrays
 from hwloop.experiments.transfer_config import Transfer
 from hwloop.nn import convert
+from hwloop.procedures import offset_reference
 from hwloop.run import Run
 
 REFERENCE, PULSES = 2, 3
@@ -232,9 +233,16 @@ def test_offsets_are_those_of_the_fast_arrays():
     assert (before[1][others].view(np.uint32) == after[1][others].view(np.uint32)).all()
 
 
+def test_references_stay_within_reach():
+    with hwloop.connect("sim:ecram,reference_std=0.1,shape=1x50x40,seed=1") as chip:
+        offset_reference(chip, chip[0], 1.0, 1.0)
+        reference = chip.snapshot()[0].view(np.float32)[REFERENCE]
+    assert abs(reference).max() == 2
+    assert (abs(reference) == 2).mean() < 0.5
+
+
 def test_offsets_need_a_virtual_array():
     with pytest.raises(CapabilityError, match="only virtual arrays"):
-        from hwloop.procedures import offset_reference
 
         class Physical:
             class capabilities:  # noqa: N801

@@ -1,11 +1,15 @@
 """Faults as text: what is written is read, and what cannot be meant is refused with the way out."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwloop.cli import main
 from hwloop.errors import ConfigurationError
 from hwloop.experiments.address import with_faults
+from hwloop.run import load_run
 from hwloop.testing import FaultSpec, Reboot, Schedule, Stall
 
 rates = st.floats(0, 1).map(lambda x: float(f"{x:g}"))
@@ -85,3 +89,29 @@ def test_faults_become_an_option_of_the_url() -> None:
         "zmq:tcp://h:1,timeout=2,faults=drop=0.1+disconnect=@3"
     )
     assert with_faults("sim:reram-om", None) == "sim:reram-om"
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "--data", "digits"], ["device", "measure", "pulse_response"]]
+)
+def test_the_command_line_refuses_faults_that_cannot_be(
+    words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = ["--out", str(tmp_path / "run")]
+    assert main([*words, *out, "--backend", "sim:reram-om", "--faults", "drop=0.1"]) == 2
+    assert "no link" in capsys.readouterr().err
+    assert main([*words, *out, "--backend", "emulator:native", "--faults", "dorp=0.1"]) == 2
+    assert "unknown key 'dorp'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_measurement_with_faults_leaves_the_tape_of_one_without(tmp_path: Path) -> None:
+    hashes = []
+    for n, faults in enumerate(([], ["--faults", "drop=1e-4,disconnect=@12,reorder=0.02"])):
+        words = ["device", "measure", "pulse_response", "--set", "pulses=10", *faults]
+        where = ["--backend", "emulator:native,shape=4x4", "--out", str(tmp_path / str(n))]
+        assert main([*words, *where]) == 0
+        summary = load_run(tmp_path / str(n)).summary
+        hashes.append(summary["tape_hash"])
+        assert "faults" not in summary["url"]
+    assert hashes[0] == hashes[1]

@@ -11,6 +11,7 @@ import pytest
 
 from hwloop.backend import AbortReport, split_url
 from hwloop.crossbar import Chip, connect
+from hwloop.crossbar.chip import ID_GAP
 from hwloop.errors import ConfigurationError, DeviceError, LinkError
 from hwloop.operations import Operation, Plane, Pulse, Verdict
 from hwloop.tape import FileTape, Tape
@@ -48,8 +49,8 @@ def test_ids_begin_above_those_that_the_array_remembers() -> None:
     with Chip(BenchArray()) as chip:
         assert chip[0].new_read_cells().id == 1
     with Chip(Remembering()) as chip:
-        assert chip[0].new_read_cells().id == chip.first_id == 42
-        assert chip[0].new_read_cells().id == 43
+        assert chip[0].new_read_cells().id == chip.first_id == 42 + ID_GAP
+        assert chip[0].new_read_cells().id == 43 + ID_GAP
 
 
 def test_a_batch_is_one_submission_and_keeps_its_order() -> None:

@@ -79,12 +79,9 @@ def run_task(content: dict[str, Any]) -> None:
             return
         _mark(folder, BEGUN)
         begun = time.monotonic()
+        found: dict[str, Any] = {"state": FINISHED, "summary": {}, "error": ""}
         try:
-            found: dict[str, Any] = {
-                "state": FINISHED,
-                "summary": _train(task, folder),
-                "error": "",
-            }
+            found["summary"] = _train(task, folder)
         except CrossbarError as error:
             found |= {"state": FAILED, "error": str(error)}
         except Exception as error:
