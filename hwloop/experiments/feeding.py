@@ -58,6 +58,7 @@ class Fed:
         self._settled = settled
         self._configure: Operation | None = None
         self._when_live: Callable[[], None] | None = None
+        self._failure: CrossbarError | None = None
         first = interrupted.first_id
         self.last_id = first - 1 - ID_GAP if first > ID_GAP else 0
 
@@ -101,13 +102,19 @@ class Fed:
 
     @property
     def verdicts(self) -> dict[int, Verdict]:
-        """What the array knows of operations that failed, by their ids on the tape."""
+        """What is known of operations that failed, by their ids on the tape.
+
+        Of those that the tape would have answered next, it is what was known of them before: that a
+        session fails before it comes to them changes nothing.
+        """
+        waiting = {taped.operation.id for taped in self._entries}
+        before = {n: verdict for n, (verdict, _) in self._settled.items() if n in waiting}
         known = self.array.verdicts if isinstance(self.array, KnowsVerdicts) else {}
         if not self._interrupted.shifts:
-            return known
+            return before | known
         last = self._interrupted.shifts[-1]
         back = self._interrupted.on_chip(last[0] + 1) - last[0] - 1
-        return {(n - back if n - back > last[0] else n): v for n, v in known.items()}
+        return before | {(n - back if n - back > last[0] else n): v for n, v in known.items()}
 
     def describe(self) -> Capabilities:
         """Return what the array can do."""
@@ -118,14 +125,21 @@ class Fed:
         if self.live and not self._entries:
             return self._send(operations)
         ticket = _Answered(operations)
+        if self._failure is not None:
+            ticket.error = self._failure
+            ticket.done.set()
+            return ticket
         try:
             for operation in operations:
                 ticket.results.append(self._answer(operation))
         except CrossbarError as error:
             error.operation_id = error.operation_id or operation.id
-            ticket.error = error
+            # As in any array, nothing behind a failure is answered: a tape on which a later pulse
+            # has a result and an earlier read has none could not be repeated.
+            ticket.error = self._failure = error
         ticket.done.set()
-        self._look_ahead()
+        if self._failure is None:
+            self._look_ahead()
         return ticket
 
     def wait(self, ticket: Ticket, timeout: float | None = None) -> list[Result]:
@@ -149,6 +163,7 @@ class Fed:
 
     def clear(self) -> None:
         """Allow execution again."""
+        self._failure = None
         self.array.clear()
 
     def close(self) -> None:
