@@ -23,7 +23,7 @@ from tests.seam.bench_array import STEP, BenchArray
 SIM = "sim:reram-om,shape=8x8,seed=5"
 
 SHORT = {
-    "pulse_response": {"pulses": 12, "every": 5, "trains": ["up", "alternating"], "lead": 3},
+    "pulse_response": {"pulses": 12, "every": 5, "trains": ["up", "down"], "lead": 3},
     "amplitude_response": {"lead": 4},
     "symmetry_point": {"pulses_max": 300, "pairs": 2, "lead": 4},
     "read_noise": {"reads": 20},
@@ -66,6 +66,14 @@ def test_a_pulse_response_is_what_the_cells_do() -> None:
 
 def array_start() -> float:
     return 50 * STEP / 10
+
+
+def test_a_row_has_one_direction() -> None:
+    with (
+        hwloop.connect("sim:ideal,shape=2x2") as chip,
+        pytest.raises(ConfigurationError, match="a row of the data has one direction"),
+    ):
+        measure(chip, "pulse_response", pulses=4, every=2, trains=["up", "alternating"])
 
 
 def test_alternating_trains_begin_upwards() -> None:

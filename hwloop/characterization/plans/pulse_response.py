@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hwloop.characterization.plans.base import Count, Plan, Pulses, Step, Steps
 from hwloop.device_file.quantities import MeasurementKind
@@ -23,7 +23,8 @@ class PulseResponse(Plan):
     """Pulses of a train."""
 
     every: Count = 1
-    """Pulses between two reads; the last pulse of a train is followed by a read in any case."""
+    """Pulses between two reads; the last pulse of a train is followed by a read in any case. With
+    an alternating train 1, since a row has one direction."""
 
     trains: tuple[Train, ...] = Field(default=("up", "down"), min_length=1, max_length=100)
     """Trains of a repeat, in order; an alternating one begins upwards."""
@@ -39,6 +40,15 @@ class PulseResponse(Plan):
 
     shape: str | None = None
     """Pulse shape; the first one by default."""
+
+    @model_validator(mode="after")
+    def _one_direction_per_row(self) -> Self:
+        if "alternating" in self.trains and self.every > 1:
+            raise ValueError(
+                f"every is {self.every}, but an alternating train needs a read after each pulse: a "
+                "row of the data has one direction"
+            )
+        return self
 
     def shapes(self, bench: Bench) -> tuple[str, ...]:
         """Return the one pulse shape."""
