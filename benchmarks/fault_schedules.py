@@ -476,6 +476,8 @@ class Case:
         if tape.stat().st_size > 30:
             self.cut.append(read_interrupted(tape))
         size = tape.stat().st_size
+        if not size:
+            return  # killed before the first word of it
         most = size if self.rng.random() < 0.2 else min(size, 3000)
         os.truncate(tape, size - int(self.rng.integers(1, max(most, 2))))
 
