@@ -150,8 +150,6 @@ def plain(content: str, where: str) -> dict[str, Any]:
         raise ConfigurationError(
             f"{where}: {_position(error)}", remedy="write YAML or JSON; presets are examples"
         ) from None
-    except RecursionError:
-        raise ConfigurationError(f"{where}: nested too deeply") from None
     if not isinstance(data, dict):
         raise ConfigurationError(
             f"{where}: {short(data)}: a device file should be a mapping of fields",

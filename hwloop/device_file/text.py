@@ -89,7 +89,7 @@ def parse(text: str) -> Any:
                 pass  # YAML in braces, or a mistake that the YAML parser finds too
         return yaml.load(text, _Loader)  # a SafeLoader with fewer rules
     except RecursionError:
-        raise yaml.YAMLError("it is nested too deeply") from None
+        raise yaml.YAMLError("nested too deeply") from None
 
 
 def dump(content: Any) -> str:

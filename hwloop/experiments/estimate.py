@@ -80,7 +80,7 @@ def estimate(config: TrainConfig) -> dict[str, Any]:
         "estimated_from": f"the first {trial} batches on {rig.chip.capabilities.name}",
         "pulses": round(pulses * more),
         "chip_seconds": chip_seconds * more + test_chip_seconds * epochs,
-        "wall_seconds": round(seconds * more + test_seconds * epochs, 1),
+        "wall_seconds": round(seconds * more + test_seconds * epochs, 3),
         "tape_bytes": round(written + size * more + test_size * epochs),
     }
     return costs
