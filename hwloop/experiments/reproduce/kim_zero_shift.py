@@ -174,6 +174,7 @@ def judge(accuracies: dict[tuple[float, str], list[float]], spent: list[Found]) 
 
 def _picture(accuracies: dict[tuple[float, str], list[float]], spent: list[Found]) -> Figure:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     from hwloop.report.style import ANALOG, FLOAT, PULSES, style
 
@@ -192,6 +193,7 @@ def _picture(accuracies: dict[tuple[float, str], list[float]], spent: list[Found
             x, y = [f.pulses for f in mine], [f.error for f in mine]
             right.plot(x, y, "o-", color=colour, label=f"{states} states")
         right.set(xscale="log", yscale="log", xlabel="pulses per cell")
+        right.xaxis.set_minor_formatter(NullFormatter())  # their labels would overlap
         right.set(ylabel="error of the symmetry point, device units")
         right.legend()
         return figure
