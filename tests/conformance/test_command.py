@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from hwloop import backend as backends
+from hwloop.backend import urls
 from hwloop.capabilities import Capabilities
 from hwloop.cli import installation, main
 from hwloop.conformance import CHECKS
@@ -54,8 +54,8 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Bench]], None]:
             def load(self) -> Callable[..., Bench]:
                 return lambda address, options: make()
 
-        known = {**backends.schemes(), "bench": Point()}
-        monkeypatch.setattr(backends, "schemes", lambda: known)
+        known = {**urls.schemes(), "bench": Point()}
+        monkeypatch.setattr(urls, "schemes", lambda: known)
         make.remembered = 0
 
     return name
