@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
-
-import numpy as np
 
 from hwloop.backend import CrossbarBackend, KeepsJournal, open_backend
 from hwloop.crossbar import Chip
@@ -39,6 +35,7 @@ from hwloop.run import Run, load_run
 from hwloop.tape import records
 from hwloop.tape.format import MAGIC, RecordType
 from hwloop.tape.stream import whole_bytes
+from hwloop.untrusted import parse_json, read_arrays
 
 CELLS = "cells/"
 """Begins the names of conductances in a checkpoint; the number of the tile follows."""
@@ -79,10 +76,9 @@ def last_checkpoint(run: Run) -> tuple[Path | None, int]:
 def _tape_bytes(checkpoint: Path) -> int | None:
     """Return where on the tape a checkpoint is, or None if it cannot be read."""
     try:
-        with checkpoint.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            about = json.loads(archive["about"].tobytes())
-        return int(about["extra"]["tape_bytes"])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        raw = read_arrays(checkpoint, ("about",))["about"].tobytes()
+        return int(parse_json(raw, f"{checkpoint}: about")["extra"]["tape_bytes"])
+    except (ConfigurationError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -206,12 +202,11 @@ def cells_of(checkpoint: Path | None) -> dict[int, Values]:
     """
     if checkpoint is None:
         return {}
+    stored = read_arrays(checkpoint, (CELLS,))
     try:
-        with np.load(checkpoint, allow_pickle=False) as stored:
-            names = [name for name in stored.files if name.startswith(CELLS)]
-            return {int(name.removeprefix(CELLS)): stored[name] for name in names}
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{checkpoint} cannot be read: {error}") from error
+        return {int(name.removeprefix(CELLS)): values for name, values in stored.items()}
+    except ValueError as error:
+        raise ConfigurationError(f"{checkpoint} names no tile: {error}") from error
 
 
 def stored_cells(chip: Chip) -> dict[str, Any]:

@@ -8,10 +8,11 @@ import numpy as np
 
 from hwloop.backend import split_url
 from hwloop.crossbar import Chip
-from hwloop.errors import CapabilityError
+from hwloop.errors import CapabilityError, ConfigurationError
 from hwloop.experiments.address import REPLAY, SIMULATOR
 from hwloop.experiments.run_folder import RunFolder, replace_atomically
 from hwloop.run import CHECKPOINTS
+from hwloop.untrusted import read_arrays
 
 START = "start.npz"
 """The state of a virtual array before the first operation, among the checkpoints."""
@@ -38,7 +39,7 @@ def store_start(chip: Chip, folder: RunFolder) -> None:
 
     def write(partial: Path) -> None:
         with partial.open("wb") as file:
-            np.savez_compressed(file, **states)  # type: ignore[arg-type]
+            np.savez(file, **states)  # type: ignore[arg-type]
 
     replace_atomically(path, write)
 
@@ -47,5 +48,11 @@ def restore_start(chip: Chip, folder: RunFolder) -> None:
     """Set a virtual array to its stored state, if there is one."""
     path = folder.path / CHECKPOINTS / START
     if path.is_file():
-        with np.load(path, allow_pickle=False) as stored:
-            chip.restore([stored[f"tile{i}"] for i in range(len(chip))])
+        stored = read_arrays(path)
+        names = [f"tile{i}" for i in range(len(chip))]
+        if missing := set(names) - stored.keys():
+            raise ConfigurationError(
+                f"{path} lacks {', '.join(sorted(missing))}",
+                remedy="it is damaged, or of another array: start a new run",
+            )
+        chip.restore([stored[name] for name in names])

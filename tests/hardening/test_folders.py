@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +21,10 @@ DEEP = "[" * 20_000
 
 
 def refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    started = time.process_time()
     code = main(command)
     _, err = capsys.readouterr()
     assert code == 2, err
     assert "unexpected" not in err and len(err) < 5_000
-    assert time.process_time() - started < 20  # not a measure of speed: laughs take for ever
     return err
 
 
