@@ -7,8 +7,10 @@ microsecond.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -63,6 +65,10 @@ class OperationClass(IntEnum):
     CONSUMING = 3
 
 
+_SMALL_BYTES = 256
+"""About what an operation or a result takes without its largest array."""
+
+
 def _same(a: object, b: object) -> bool:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return np.array_equal(a, b)
@@ -71,7 +77,7 @@ def _same(a: object, b: object) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Operation:
-    """What every operation carries.
+    """What every operation carries; its arrays are not changed once it is made.
 
     Attributes:
         tile: index of the tile on the chip.
@@ -90,6 +96,12 @@ class Operation:
     def content(self) -> dict[str, Any]:
         """Return the fields that say what to do: all but `id` and `ordinal`."""
         return {name: getattr(self, name) for name in CONTENT[type(self)]}
+
+    @property
+    def nbytes(self) -> int:
+        """About the bytes that the operation takes in memory."""
+        array = _LARGEST[type(self)](self)
+        return _SMALL_BYTES if array is None else _SMALL_BYTES + array.nbytes
 
     def __eq__(self, other: object) -> bool:
         """Operations are equal if they ask for the same, whatever their identity."""
@@ -314,6 +326,16 @@ CONTENT: dict[type[Operation], tuple[str, ...]] = {
 }
 """Names of the fields that say what an operation asks for, in canonical order."""
 
+_LARGEST: dict[type[Operation], Callable[[Any], IntArray | None]] = {
+    **dict.fromkeys(KINDS.values(), lambda operation: None),
+    Vmm: attrgetter("codes"),
+    Pulse: attrgetter("counts"),
+    OuterUpdate: attrgetter("x_codes"),
+    OuterTrains: attrgetter("x_trains"),
+    Restore: attrgetter("state"),
+}
+"""The largest array of an operation."""
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Result:
@@ -339,6 +361,11 @@ class Result:
     fired: int = 0
     ticks: int = 0
     distance: int | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """About the bytes that the result takes in memory."""
+        return _SMALL_BYTES if self.values is None else _SMALL_BYTES + 2 * self.values.nbytes
 
     def __eq__(self, other: object) -> bool:
         """Results are equal if they carry the same, whatever their id."""

@@ -375,6 +375,8 @@ class Chip:
             totals.operations += 1
             totals.pulses += result.fired
             totals.ticks += result.ticks
+            if result.values is not None:
+                result.values.flags.writeable = False  # a tape may not have written it yet
             if result.distance is not None:
                 self.tape.event({"distance": result.distance, "operation": result.id})
 

@@ -33,7 +33,7 @@ from hwloop.testing import FaultSpec
 LAST_EPOCHS = 3
 """Epochs at the end of a run whose mean test accuracy is the run's."""
 
-TAPE_BLOCK_BYTES = 1 << 18
+TAPE_BLOCK_BYTES = 1 << 20
 """Bytes of a tape that are held back where the array ends with the process."""
 
 

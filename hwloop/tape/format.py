@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -54,16 +55,19 @@ _DTYPES: dict[bytes, np.dtype[np.integer[Any]]] = {
     b"4": np.dtype("<i4"),
     b"u": np.dtype("<u4"),
 }
-_INT8, _UINT32 = np.dtype(np.int8), np.dtype(np.uint32)
 _SHAPES = [struct.Struct(f"<ccB{ndim}I") for ndim in range(5)]
-_NARROW = ((b"1", _INT8), (b"2", np.dtype("<i2")))
-_RANGES = (
-    (b"1", "b", -(2**7), 2**7 - 1),
-    (b"2", "h", -(2**15), 2**15 - 1),
-    (b"4", "i", -(2**31), 2**31 - 1),
-)
+_NARROW = ((b"1", np.dtype("<i1")), (b"2", np.dtype("<i2")))
 _FEW = 64
 """Values of an array up to which Python is faster than numpy."""
+_PACK_FEW = [
+    (
+        tag,
+        -(1 << 8 * size - 1),
+        1 << 8 * size - 1,
+        [struct.Struct(f"<{n}{code}") for n in range(65)],
+    )
+    for tag, size, code in ((b"1", 1, "b"), (b"2", 2, "h"), (b"4", 4, "i"))
+]
 
 _HEAD = struct.Struct("<BQ")
 _ID = struct.Struct("<Q")
@@ -81,10 +85,10 @@ def _narrowest(array: IntArray) -> tuple[bytes, bytes]:
     """
     if array.ndim == 1 and array.size <= _FEW:
         values = array.tolist()
-        low, high = min(values, default=0), max(values, default=0)
-        for tag, code, least, most in _RANGES:
-            if least <= low and high <= most:
-                return tag, struct.pack(f"<{len(values)}{code}", *values)
+        low, high = (min(values), max(values)) if values else (0, 0)
+        for tag, least, over, packers in _PACK_FEW:
+            if least <= low and high < over:
+                return tag, packers[len(values)].pack(*values)
     if array.dtype.kind == "u":
         array = array.astype(np.int64)
     whole = array.tobytes()
@@ -96,10 +100,10 @@ def _narrowest(array: IntArray) -> tuple[bytes, bytes]:
 
 
 def _array_bytes(array: IntArray) -> bytes:
-    dtype = array.dtype
-    if dtype == _INT8:
+    char = array.dtype.char
+    if char == "b":
         tag, values = b"1", array.tobytes()
-    elif dtype == _UINT32:
+    elif char == "I":
         tag, values = b"u", array.tobytes()
     else:
         tag, values = _narrowest(array)
@@ -107,17 +111,21 @@ def _array_bytes(array: IntArray) -> bytes:
     return _SHAPES[len(shape)].pack(b"a", tag, len(shape), *shape) + values
 
 
-def _value_bytes(value: Any) -> bytes:
-    if isinstance(value, np.ndarray):
-        return _array_bytes(value)
-    if value is None:
-        return b"n"
-    if isinstance(value, int):
-        return _INT.pack(b"i", value)
-    if isinstance(value, str):
-        raw = value.encode()
-        return _LENGTH.pack(b"s", len(raw)) + raw
-    raise TypeError(f"no encoding for {type(value).__name__}")
+def _text_bytes(text: str) -> bytes:
+    raw = text.encode()
+    return _LENGTH.pack(b"s", len(raw)) + raw
+
+
+def _none_bytes(_: None) -> bytes:
+    return b"n"
+
+
+_ENCODERS: dict[type, Callable[[Any], bytes]] = {
+    np.ndarray: _array_bytes,
+    type(None): _none_bytes,
+    str: _text_bytes,
+    **dict.fromkeys((int, Direction, Plane), partial(_INT.pack, b"i")),
+}
 
 
 def _take_value(raw: bytes, at: int) -> tuple[Any, int]:
@@ -147,7 +155,8 @@ def operation_content(operation: Operation) -> bytes:
     """Return the canonical bytes of what an operation asks for: its ordinal, but not its id."""
     code, fields = _FIELDS[type(operation)]
     ordinal, *values = fields(operation)
-    return _HEAD.pack(code, ordinal) + b"".join(map(_value_bytes, values))
+    encoded = [_ENCODERS[type(value)](value) for value in values]
+    return _HEAD.pack(code, ordinal) + b"".join(encoded)
 
 
 def operation_frame(identity: int, content: bytes) -> tuple[bytes, bytes, bytes]:
@@ -162,12 +171,12 @@ def operation_payload(operation: Operation, content: bytes) -> bytes:
 
 def result_content(result: Result) -> bytes:
     """Return the canonical bytes of a result, its id and chip time left out."""
-    saturated = result.saturated
-    marks = None
-    if saturated is not None and 1 in saturated.tobytes():
-        marks = saturated.view(np.int8)
-    head = _HEAD.pack(result.verdict, result.fired)
-    return head + _value_bytes(result.values) + _value_bytes(marks)
+    head, values, saturated = _HEAD.pack(result.verdict, result.fired), b"n", b"n"
+    if result.values is not None:
+        values = _array_bytes(result.values)
+    if result.saturated is not None and 1 in result.saturated.tobytes():
+        saturated = _array_bytes(result.saturated.view(np.int8))
+    return b"".join((head, values, saturated))
 
 
 def result_frame(identity: int, ticks: int, content: bytes) -> tuple[bytes, bytes, bytes]:

@@ -40,8 +40,10 @@ def nth(owner, name, number, last):
         return (last if len(calls) == number else whole)(*arguments, **options)
     setattr(owner, name, counting)
 
-def half_a_record(tape, parts):
-    raw = b"".join(tape._held + parts)
+def half_a_record(tape, operations):
+    FileTape._hold(tape, operations)
+    tape._encode()
+    raw = b"".join(tape._parts)
     os.write(tape._file, raw[: len(raw) - 9])
     die()
 
@@ -52,11 +54,11 @@ def half_a_row(folder, row):
 
 POINTS = {
     "before the tape": lambda: nth(train, "FileTape", 1, die),
-    "while weights are written": lambda: nth(FileTape, "_write", 4, half_a_record),
+    "while weights are written": lambda: nth(FileTape, "operations", 2, half_a_record),
     "before the first checkpoint": lambda: nth(loop, "train_batch", 5, die),
     "in the first checkpoint": lambda: nth(run_folder.os, "replace", 3, die),
     "behind the first checkpoint": lambda: nth(loop, "train_batch", 9, die),
-    "in a record": lambda: nth(FileTape, "_write", 250, half_a_record),
+    "in a record": lambda: nth(FileTape, "operations", 110, half_a_record),
     "in a row of metrics": lambda: nth(run_folder.RunFolder, "add_metrics", 4, half_a_row),
     "in the test of an epoch": lambda: nth(loop, "accuracy", 3, die),
     "before the summary": lambda: nth(run_folder.RunFolder, "finish", 1, die),
