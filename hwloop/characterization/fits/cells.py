@@ -38,6 +38,9 @@ CYCLE = "log cycle_noise"
 NO_CYCLE_NOISE = -4.0
 """Logarithm of cycle-to-cycle noise below which the search begins again with some."""
 
+FARTHEST_BOUND = 99.0
+"""Largest bound, just within what a device file may have: steps are straight by then."""
+
 MEMORY_LIMITS = (-5.0, 3.0)
 """Range of `log(-log rho)`: a memory of 150 pulses to none."""
 
@@ -105,7 +108,7 @@ def weak_prior(own: Floats) -> Prior:
     deviation = np.full(own.shape[1], 5.0 / width)  # slopes are per state
     deviation[SIZE] = 3.0
     deviation[SKEW] = 3.0 * np.exp(median[SIZE])
-    deviation[[BOUND_MAX, BOUND_MIN]] = 3.0 * width
+    deviation[[BOUND_MAX, BOUND_MIN]] = 10.0 * width
     return Prior(median, deviation**-2.0)
 
 
@@ -199,8 +202,8 @@ def _limits(traces: Traces, own: int) -> tuple[Floats, Floats]:
     least, most = np.full(own, -20.0 / width), np.full(own, 20.0 / width)
     least[SIZE], most[SIZE] = np.log(1e-7 * width), np.log(2 * width)
     least[SKEW], most[SKEW] = -2 * width, 2 * width
-    least[BOUND_MAX], most[BOUND_MAX] = 0.0, max(high, 0) + 2 * width
-    least[BOUND_MIN], most[BOUND_MIN] = min(low, 0) - 2 * width, 0.0
+    least[BOUND_MAX], most[BOUND_MAX] = 0.0, min(max(high, 0) + 20 * width, FARTHEST_BOUND)
+    least[BOUND_MIN], most[BOUND_MIN] = max(min(low, 0) - 20 * width, -FARTHEST_BOUND), 0.0
     return least, most
 
 

@@ -6,6 +6,7 @@ import functools
 import math
 import shutil
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,18 +83,18 @@ class Pairs:
         }
 
 
-def train_pairs(request: Request, count: int, parts: Parts) -> Pairs:
-    """Train on the hidden chip and on the fitted twin of the first seeds.
+def train_pairs(request: Request, seeds: Sequence[int], parts: Parts) -> Pairs:
+    """Train on the hidden chip and on the fitted twin of each seed.
 
     The fits are those in the request's folder, `fitted-SEED.yaml`.
     """
     found = Pairs()
     epochs = EPOCHS if request.full else QUICK_EPOCHS
-    for seed in range(1, count + 1):
+    for number, seed in enumerate(seeds, 1):
         device_file.save(hidden_device(seed), request.folder / f"hidden-{seed}.yaml")
         accuracies = []
         for name, array_seed in (("hidden", seed), ("fitted", seed + OTHER_CELLS)):
-            request.tell(f"training {seed} of {count} on the {name} device")
+            request.tell(f"training {number} of {len(seeds)} on the {name} device, seed {seed}")
             one = functools.partial(
                 train,
                 request.folder / f"run-{name}-{seed}",
