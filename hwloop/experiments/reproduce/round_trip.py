@@ -143,10 +143,10 @@ def run(request: Request) -> Outcome:
 
         rows = [Found(**row) for row in parts.get(f"seed-{seed}", compare)]
         found += rows
-        covered = sum(row.covered for row in rows if row.identified)
+        identified = [row for row in rows if row.identified]
         request.tell(
-            f"seed {seed}, {number} of {len(seeds)}: {covered} of {sum(r.identified for r in rows)} "
-            f"intervals hold the truth, {time.monotonic() - began:.0f} s"
+            f"seed {seed}, {number} of {len(seeds)}: {sum(row.covered for row in identified)} of "
+            f"{len(identified)} intervals hold the truth, {time.monotonic() - began:.0f} s"
         )
     from hwloop.experiments.reproduce.twins import train_pairs
 
