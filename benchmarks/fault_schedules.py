@@ -272,18 +272,18 @@ def in_child(work: Callable[[], None]) -> tuple[int, str]:
 
 def die_at_write(number: int) -> None:
     """Kill this process at the n-th write of a tape, in the middle of the record or before it."""
-    whole, calls = FileTape.flush, [0]
+    whole, calls = FileTape._write, [0]
 
-    def flush(tape: FileTape) -> None:
+    def write(tape: FileTape) -> None:
         calls[0] += 1
         if calls[0] == number:
-            raw = b"".join(tape._held)
+            raw = b"".join(tape._parts)
             if number % 3 and raw:
                 os.write(tape._file, raw[: len(raw) * (number % 3) // 3])
             os.kill(os.getpid(), signal.SIGKILL)
         whole(tape)
 
-    FileTape.flush = flush  # type: ignore[method-assign]
+    FileTape._write = write  # type: ignore[method-assign]
 
 
 def die_after(seconds: float) -> None:
