@@ -60,14 +60,10 @@ _NARROW = ((b"1", np.dtype("<i1")), (b"2", np.dtype("<i2")))
 _FEW = 64
 """Values of an array up to which Python is faster than numpy."""
 _PACK_FEW = [
-    (
-        tag,
-        -(1 << 8 * size - 1),
-        1 << 8 * size - 1,
-        [struct.Struct(f"<{n}{code}") for n in range(65)],
-    )
-    for tag, size, code in ((b"1", 1, "b"), (b"2", 2, "h"), (b"4", 4, "i"))
+    (tag, -over, over, [struct.Struct(f"<{n}{code}") for n in range(_FEW + 1)])
+    for tag, over, code in ((b"1", 1 << 7, "b"), (b"2", 1 << 15, "h"), (b"4", 1 << 31, "i"))
 ]
+"""Tag, least value, first value too large, and packers by the number of values."""
 
 _HEAD = struct.Struct("<BQ")
 _ID = struct.Struct("<Q")

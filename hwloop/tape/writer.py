@@ -27,8 +27,6 @@ from hwloop.tape.format import (
 from hwloop.tape.hashing import RunningHash
 from hwloop.tape.reader import Tape
 
-_ID_BYTES = 8
-
 WEIGHED_CALLS = 16
 """Calls after which a tape that may hold records back looks at how much it holds."""
 
@@ -107,8 +105,8 @@ class FileTape:
     """A tape in a file, each record handed to the operating system before the call returns.
 
     An array whose state ends with this process leaves nothing to look up on a tape when the process
-    is killed, so that operations and results may be held back until there is a block of them; to
-    encode a block at once takes a third of the time (decision 0010).
+    is killed, so that operations and results may be held back until there is a block of them
+    (decision 0010).
 
     Args:
         path: file that must not exist yet.
